@@ -1,0 +1,344 @@
+"""Feeds -> catalog, through Ray Data: `ingest(config)` writes catalog/{products-*.parquet, rejects/, manifest.json}.
+
+1. The driver scans the feed files for chunks of `shard_size` rows.
+2. Ray tasks map, validate and label a chunk, check its pictures, and write it to a staging file.
+3. The driver sees every key, title token and picture hash: duplicate ids, near-duplicate groups, splits.
+4. Ray tasks rewrite each staged chunk with group and split as products-NNNNN.parquet.
+
+The chunk's number names its files, so a task that runs twice writes the same file twice, and the same feeds give the
+same catalog. Every row ends in products or in rejects.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from catray import schema
+from catray.artifact import config_hash, write_manifest
+from catray.catalog import duplicates
+from catray.catalog.images import conform, image_store
+from catray.catalog.labels import read_labels
+from catray.catalog.mapping import check_columns, lookup, render, render_path
+from catray.catalog.readers import Chunk, RawRow, feed_files, file_format, read, sample_columns, scan
+from catray.cluster import quiet_data
+from catray.config import CatalogConfig, Config, Feed
+from catray.errors import CatrayError
+from catray.progress import progress
+from catray.taxonomy import Taxonomy, format_path, read_taxonomy
+
+LabelPaths = dict[tuple[str, str], tuple[str, ...]]
+
+
+def ingest(config: Config) -> dict[str, Any]:
+    """Read every enabled feed; returns the manifest.
+
+    Errors: CatrayError for a missing or empty file, a missing column, unreadable labels or taxonomy - before anything
+    is written.
+    """
+    started = time.monotonic()
+    taxonomy = read_taxonomy(config.taxonomy)
+    labels = read_labels(config.catalog.labels) if config.catalog.labels else {}
+    chunks = _chunks(config.catalog)
+    folder = config.folder("catalog")
+    staging = folder / ".staging"
+    if folder.exists():
+        shutil.rmtree(folder)
+    staging.mkdir(parents=True)
+    (folder / "rejects").mkdir()
+
+    staged: list[dict[str, Any]] = []
+    settings = {"catalog": config.catalog, "labels": labels, "taxonomy": taxonomy, "staging": str(staging)}
+    with progress("ingest", total=sum(c.rows for c in chunks), unit="rows") as bar:
+        for result in _map(chunks, stage_chunk, **settings):
+            staged.append(result)
+            bar.update(result["rows_in"])
+    staged.sort(key=lambda result: result["number"])
+    plans, shares = _plan(chunks, staged, config)
+    finished: list[dict[str, Any]] = []
+    with progress("ingest: groups and splits", total=sum(len(plan["group"]) for plan in plans)) as bar:
+        for result in _map(plans, finish_chunk, staging=str(staging), folder=str(folder)):
+            finished.append(result)
+            bar.update(result["counts"]["products"])
+    finished.sort(key=lambda result: result["name"])
+    shutil.rmtree(staging)
+    manifest = {
+        "config_hash": config_hash(config.catalog, config.taxonomy, config.seed),
+        "seed": config.seed,
+        "taxonomy": taxonomy.hash,
+        **_counts(staged, finished),
+        **shares,
+        "files": {
+            f["name"]: {"products": f["counts"]["products"], "sha256": f["sha256"]} for f in finished if f["sha256"]
+        },
+        "seconds": round(time.monotonic() - started, 2),
+    }
+    if manifest["rows_in"] != manifest["products"] + manifest["rejected"]:
+        raise RuntimeError(
+            f"rows were lost: {manifest['rows_in']} in, "
+            f"{manifest['products']} products + {manifest['rejected']} rejected out"
+        )
+    return write_manifest(folder, **manifest)
+
+
+def _chunks(catalog: CatalogConfig) -> list[Chunk]:
+    chunks: list[Chunk] = []
+    feeds = {name: feed for name, feed in catalog.feeds.items() if feed.enabled}
+    if not feeds:
+        raise CatrayError("no feed to ingest: describe one under catalog.feeds")
+    for name, feed in feeds.items():
+        if feed.images:
+            image_store(feed.images)
+        before = len(chunks)
+        files = feed_files(name, feed)
+        for file in files:
+            format = file_format(name, feed, file)
+            found = list(scan(name, file, format, catalog.shard_size))
+            if found:
+                check_columns(name, feed, file, sample_columns(file, format))
+            chunks += found
+        if len(chunks) == before:
+            raise CatrayError(f"feed {name}: {', '.join(files)} has no rows")
+    return chunks
+
+
+def _map(items: list[Any], task: Any, **kwargs: Any) -> Iterator[dict[str, Any]]:
+    """task(number, item, **kwargs) for each item as a Ray Data task; its results as they come."""
+    import ray
+    import ray.data
+
+    quiet_data()
+    shared = ray.put((items, kwargs))
+
+    def run(row: dict[str, Any]) -> dict[str, Any]:
+        items, kwargs = ray.get(shared)
+        # As JSON: nested results would have to share one Arrow schema.
+        return {"result": json.dumps(task(row["id"], items[row["id"]], **kwargs))}
+
+    for row in ray.data.range(len(items), override_num_blocks=len(items)).map(run, num_cpus=1).iter_rows():
+        yield json.loads(row["result"])
+
+
+# --- one chunk -------------------------------------------------------------------------------------------------------
+
+
+def stage_chunk(
+    number: int, chunk: Chunk, catalog: CatalogConfig, labels: LabelPaths, taxonomy: Taxonomy, staging: str
+) -> dict[str, Any]:
+    """Map one chunk and write its good rows to the staging folder; returns keys, tokens, rejects and counts."""
+    feed = catalog.feeds[chunk.feed]
+    products: list[dict[str, Any]] = []
+    rejects: list[dict[str, Any]] = []
+    unknown: Counter[str] = Counter()
+    lines, titles, hashes = [], [], []
+    rows_in = 0
+    for row in read(chunk):
+        rows_in += 1
+        product, reason = _product(chunk.feed, feed, row)
+        if reason:
+            rejects.append(_reject(chunk, row, product.get("key"), reason))
+            continue
+        product["image"], product["image_error"], picture_hash = _picture(feed, row, catalog)
+        path = labels.get((product["platform"], product["product_id"])) or render_path(feed.fields.path, row.values)
+        if path and taxonomy.get(path) is None:
+            unknown[format_path(path)] += 1
+            path = None
+        product["path"] = path
+        products.append(product)
+        lines.append(row.line)
+        titles.append(duplicates.title_token(product["title"]))
+        hashes.append(f"i:{picture_hash}" if picture_hash else None)
+    staged = [field for field in schema.CATALOG if field.name not in ("group", "split")]
+    _write(pa.Table.from_pylist(products, schema=pa.schema(staged)), Path(staging) / f"{number:05d}.parquet")
+    return {
+        "number": number,
+        "rows_in": rows_in,
+        "keys": [p["key"] for p in products],
+        "lines": lines,
+        "titles": titles,
+        "hashes": hashes,
+        "rejects": rejects,
+        "unknown_paths": dict(unknown),
+    }
+
+
+def _product(name: str, feed: Feed, row: RawRow) -> tuple[dict[str, Any], str | None]:
+    """(catalog fields so far, reason to reject)."""
+    if row.error:
+        return {}, row.error
+    fields = feed.fields
+    product_id = render(fields.product_id, row.values, strict=True)
+    if not product_id:
+        return {}, f"no product id ({fields.product_id} is empty)"
+    platform = render(fields.platform, row.values, strict=True) if fields.platform else name
+    if not platform:
+        return {}, f"no platform ({fields.platform} is empty)"
+    product = {
+        "key": f"{platform}/{product_id}",
+        "platform": platform,
+        "product_id": product_id,
+        "title": render(fields.title, row.values),
+        "description": render(fields.description, row.values),
+        "native_path": render_path(fields.native_path, row.values),
+    }
+    return product, None
+
+
+def _picture(feed: Feed, row: RawRow, catalog: CatalogConfig) -> tuple[bytes | None, str | None, str | None]:
+    """(bytes, error, perceptual hash): a broken picture never rejects the product, which becomes text-only."""
+    template = feed.fields.image
+    if not template:
+        return None, None, None
+    try:
+        if feed.images:
+            name = render(template, row.values, strict=True)
+            if not name:
+                return None, None, None
+            data = image_store(feed.images).read(name, catalog.images)
+        else:
+            value = lookup(row.values, template.strip("{}"))
+            if value is None or value == "":
+                return None, None, None
+            if not isinstance(value, bytes):
+                raise ValueError(
+                    f"{template} holds {type(value).__name__}, not bytes: name the pictures' folder or zip in `images`"
+                )
+            data = value
+        data, picture_hash = conform(data, catalog.images)
+    except ValueError as error:
+        return None, str(error), None
+    return data, None, picture_hash
+
+
+def _reject(chunk: Chunk, row: RawRow, key: str | None, reason: str) -> dict[str, Any]:
+    return {
+        "feed": chunk.feed,
+        "file": chunk.file,
+        "line": row.line,
+        "key": key,
+        "reason": reason,
+        "raw": row.to_json(),
+    }
+
+
+# --- all chunks ------------------------------------------------------------------------------------------------------
+
+
+def _plan(
+    chunks: list[Chunk], staged: list[dict[str, Any]], config: Config
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What each chunk keeps, with group and split; and how large groups and splits are."""
+    first: dict[str, str] = {}
+    plans: list[dict[str, Any]] = []
+    for chunk, result in zip(chunks, staged, strict=True):
+        reasons: list[str | None] = []
+        for key, line in zip(result["keys"], result["lines"], strict=True):
+            where = first.setdefault(key, f"{chunk.file} line {line}")
+            again = where != f"{chunk.file} line {line}"
+            reasons.append(f"duplicate id: {key} came first in {where}" if again else None)
+        plans.append({"chunk": chunk, "lines": result["lines"], "reasons": reasons, "rejects": result["rejects"]})
+    kept = [(r, i) for r, plan in zip(staged, plans, strict=True) for i, x in enumerate(plan["reasons"]) if x is None]
+    groups = duplicates.groups(
+        [r["keys"][i] for r, i in kept], [[r["titles"][i] for r, i in kept], [r["hashes"][i] for r, i in kept]]
+    )
+    splits = [duplicates.split_of(group, config.catalog.split, config.seed) for group in groups]
+    start = 0
+    for plan in plans:
+        end = start + plan["reasons"].count(None)
+        plan["group"], plan["split"] = groups[start:end], splits[start:end]
+        start = end
+    sizes = Counter(groups)
+    shares = {
+        "groups": len(sizes),
+        "largest_group": max(sizes.values(), default=0),
+        "splits": {split: splits.count(split) for split in schema.SPLITS},
+    }
+    return plans, shares
+
+
+def finish_chunk(number: int, plan: dict[str, Any], staging: str, folder: str) -> dict[str, Any]:
+    """products-NNNNN.parquet and its rejects from one staged chunk; its counts."""
+    chunk, rejects = plan["chunk"], list(plan["rejects"])
+    table = pq.read_table(Path(staging) / f"{number:05d}.parquet")
+    again = {line: i for i, (line, reason) in enumerate(zip(plan["lines"], plan["reasons"], strict=True)) if reason}
+    if again:
+        for row in read(chunk):
+            if row.line in again:
+                i = again[row.line]
+                rejects.append(_reject(chunk, row, table["key"][i].as_py(), plan["reasons"][i]))
+    table = table.filter(pa.array([reason is None for reason in plan["reasons"]], pa.bool_()))
+    table = table.append_column("group", pa.array(plan["group"], pa.string()))
+    table = table.append_column("split", pa.array(plan["split"], pa.string()))
+    name = f"products-{number:05d}.parquet"
+    digest = ""
+    if table.num_rows:
+        path = Path(folder) / name
+        _write(table.cast(schema.CATALOG), path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if rejects:
+        rejects.sort(key=lambda r: r["line"])
+        path = Path(folder) / "rejects" / f"rejects-{number:05d}.parquet"
+        _write(pa.Table.from_pylist(rejects, schema=schema.REJECTS), path)
+    errors = [error for error in table["image_error"].to_pylist() if error]
+    blank = pc.and_(pc.equal(table["title"], ""), pc.equal(table["description"], ""))
+    counts = {
+        "products": table.num_rows,
+        "rejected": len(rejects),
+        "labelled": table.num_rows - table["path"].null_count,
+        "images": table.num_rows - table["image"].null_count,
+        "image_errors": len(errors),
+        "no_text": pc.sum(blank).as_py() or 0,
+    }
+    return {
+        "name": name,
+        "feed": chunk.feed,
+        "sha256": digest,
+        "counts": counts,
+        "platforms": dict(Counter(table["platform"].to_pylist())),
+        "reject_reasons": dict(Counter(_kind(r["reason"]) for r in rejects)),
+        "image_error_reasons": dict(Counter(_kind(error) for error in errors)),
+    }
+
+
+def _counts(staged: list[dict[str, Any]], finished: list[dict[str, Any]]) -> dict[str, Any]:
+    """The manifest's sums over all chunks: in all, by feed, by platform, by reason."""
+    feeds: dict[str, Counter[str]] = {}
+    sums: dict[str, Counter[str]] = {name: Counter() for name in ("platforms", "reject_reasons", "image_error_reasons")}
+    for before, after in zip(staged, finished, strict=True):
+        feeds.setdefault(after["feed"], Counter()).update({"rows_in": before["rows_in"], **after["counts"]})
+        for name, counter in sums.items():
+            counter.update(after[name])
+    unknown: Counter[str] = Counter()
+    for before in staged:
+        unknown.update(before["unknown_paths"])
+    total = sum(feeds.values(), Counter[str]())
+    names = ("rows_in", "products", "rejected", "labelled", "images", "image_errors", "no_text")
+    return {
+        **{name: total[name] for name in names},
+        "feeds": {feed: {name: counts[name] for name in names} for feed, counts in feeds.items()},
+        **{name: dict(counter.most_common()) for name, counter in sums.items()},
+        "unknown_path_rows": unknown.total(),
+        "unknown_paths": dict(unknown.most_common(20)),
+    }
+
+
+def _kind(reason: str) -> str:
+    """A reason without its particulars, to count by."""
+    return "no such picture" if reason.startswith("no ") and " in " in reason else reason.split(":")[0].split(" (")[0]
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    pq.write_table(table, temporary, compression="zstd")
+    os.replace(temporary, path)

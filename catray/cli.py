@@ -1,0 +1,246 @@
+"""The command line: `catray VERB --config FILE --set dotted.key=value`. Thin: each verb calls one function.
+
+Heavy libraries load inside the verbs, so that `catray --help` answers at once. An error of the user's is one line
+and exit code 2; --debug shows the traceback.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from catray import __version__
+from catray.config import Config, load_config
+from catray.console import note, show
+from catray.errors import CatrayError
+
+app = typer.Typer(
+    help="Product feeds of many shops in, a valid path of one taxonomy for every product out.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The workspace's YAML file.")]
+SetOption = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a setting or a variable.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"catray {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and the workers' logs.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    if debug:
+        os.environ["CATRAY_DEBUG"] = "1"
+    logging.basicConfig(level=logging.INFO if debug else logging.WARNING, format="%(name)s: %(message)s")
+    logging.getLogger("catray").setLevel(logging.INFO)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is at hand here: Ray, torch, CUDA, cuML, cores, memory, and which presets can load."""
+    from catray.doctor import examine
+
+    show("doctor", ["part", "ok", "found", "how to mend"], examine())
+
+
+@app.command("demo-catalog")
+def demo_catalog(
+    out: Annotated[Path, typer.Option(help="The folder to write feeds, taxonomy and config.yaml to.")],
+    products: Annotated[int, typer.Option(min=1)] = 3000,
+    platforms: Annotated[int, typer.Option(min=1)] = 8,
+    seed: int = 0,
+) -> None:
+    """Draw the demo catalog: the feeds of made-up shops, with pictures."""
+    from catray.catalog.demo import write_demo
+    from catray.progress import progress
+
+    with progress("draw", total=products) as bar:
+        write_demo(out, products, platforms, seed, bar.update)
+    note(f"{products:,} products of {platforms} platforms in {out}; next: catray ingest --config {out / 'config.yaml'}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the demo's data and workspace go.")] = Path("workspaces/demo"),
+    products: Annotated[int, typer.Option(min=200)] = 3000,
+    platforms: Annotated[int, typer.Option(min=2)] = 8,
+    seed: int = 0,
+) -> None:
+    """Draw a catalog and run every stage on it: ingest, embed, train, evaluate, predict, recategorize, serve."""
+    from catray.demo import run_demo
+
+    run_demo(out, products, platforms, seed)
+
+
+@app.command()
+def ingest(config: ConfigOption, set: SetOption = []) -> None:  # noqa: A002, B006
+    """Feeds -> catalog: map, validate, label, group near-duplicates, split."""
+    from catray.catalog.ingest import ingest as run
+
+    settings = _start(config, set)
+    show_ingest(settings, run(settings))
+
+
+@app.command()
+def embed(config: ConfigOption, set: SetOption = []) -> None:  # noqa: A002, B006
+    """Catalog -> embeddings; a run that was killed is taken up where it stopped."""
+    from catray.embedding.embed import embed as run
+
+    show_embed(run(_start(config, set)))
+
+
+@app.command()
+def train(config: ConfigOption, set: SetOption = []) -> None:  # noqa: A002, B006
+    """Embeddings -> model: fit the text head and the full head."""
+    from catray.training.fit import fit
+
+    settings = _start(config, set)
+    show_train(settings, fit(settings))
+
+
+@app.command()
+def evaluate(config: ConfigOption, set: SetOption = []) -> None:  # noqa: A002, B006
+    """Model -> metrics and report, beside TF-IDF + linear SVM on the same split."""
+    from catray.training.evaluate import evaluate as run
+
+    settings = _start(config, set)
+    show_evaluate(settings, run(settings))
+
+
+@app.command()
+def predict(
+    config: ConfigOption,
+    output: Annotated[Path, typer.Option(help="What to write: .parquet, .csv or .jsonl")],
+    model: Annotated[Path | None, typer.Option(help="The model's folder; default: the workspace's own.")] = None,
+    set: SetOption = [],  # noqa: A002, B006
+) -> None:
+    """Predict every product of the workspace; ingests and embeds first what isn't yet."""
+    from catray.artifact import read_manifest
+    from catray.serving.batch import predict as run
+
+    settings = _start(config, set)
+    if read_manifest(settings.folder("catalog")) is None:
+        from catray.catalog.ingest import ingest as run_ingest
+
+        show_ingest(settings, run_ingest(settings))
+    from catray.embedding.embed import embed as run_embed
+
+    show_embed(run_embed(settings))
+    show_predict(run(settings, output, model), output)
+
+
+@app.command()
+def recategorize(
+    config: ConfigOption,
+    node: Annotated[str | None, typer.Option(help="A path of the taxonomy, 'A > B'.")] = None,
+    set: SetOption = [],  # noqa: A002, B006
+) -> None:
+    """Cluster one node's products and propose subcategories."""
+    from catray.recategorization.recategorize import recategorize as run
+
+    settings = _start(config, set, ray=False)
+    node = node or settings.recategorization.node
+    if not node:
+        raise CatrayError("which node? Give --node 'A > B', or recategorization.node in the settings")
+    show_recategorize(settings, run(settings, node))
+
+
+@app.command()
+def serve(
+    config: ConfigOption,
+    model: Annotated[Path | None, typer.Option(help="The model's folder; default: the workspace's own.")] = None,
+    set: SetOption = [],  # noqa: A002, B006
+) -> None:
+    """Serve the model over HTTP in two stages: POST /v1/categorize."""
+    from catray.serving.app import serve as run
+
+    run(_start(config, set), model)
+
+
+def _start(path: Path, overrides: list[str], ray: bool = True) -> Config:
+    config = load_config(path, overrides)
+    if ray:
+        from catray.cluster import connect
+
+        connect()
+    return config
+
+
+# --- what a verb prints ----------------------------------------------------------------------------------------------
+
+
+def show_ingest(config: Config, manifest: dict[str, Any]) -> None:
+    columns = ["rows_in", "products", "rejected", "labelled", "images", "image_errors"]
+    rows = [[feed, *(f"{counts[c]:,}" for c in columns)] for feed, counts in manifest["feeds"].items()]
+    rows.append(["all", *(f"{manifest[c]:,}" for c in columns)])
+    show("ingest", ["feed", "rows", "products", "rejected", "labelled", "pictures", "broken pictures"], rows)
+    folder = config.folder("catalog")
+    for reason, count in manifest["reject_reasons"].items():
+        note(f"  rejected: {count:,} x {reason} (kept in {folder / 'rejects'})")
+    for reason, count in manifest["image_error_reasons"].items():
+        note(f"  picture left out: {count:,} x {reason} (column image_error)")
+    if manifest["unknown_path_rows"]:
+        path, count = next(iter(manifest["unknown_paths"].items()))
+        note(
+            f"  {manifest['unknown_path_rows']:,} labels name {len(manifest['unknown_paths'])} paths that {config.taxonomy}"
+            f" lacks (kept, unlabelled), most often {path!r} ({count:,})"
+        )
+    splits = ", ".join(f"{split} {count:,}" for split, count in manifest["splits"].items())
+    note(f"  {manifest['groups']:,} near-duplicate groups, the largest of {manifest['largest_group']:,}; {splits}")
+    note(f"  {manifest['rows_in'] / manifest['seconds']:,.0f} rows/s -> {folder}")
+
+
+def show_embed(manifest: dict[str, Any]) -> None:
+    dims = ", ".join(f"{name} {dim}" for name, dim in manifest["dims"].items())
+    note(
+        f"embed: {manifest['products']:,} products ({manifest['embedded']:,} in the last run, {manifest['resumed']:,} before it),"
+        f" {manifest['products_per_second']:,.0f} products/s; {dims}"
+    )
+
+
+def show_train(config: Config, metrics: dict[str, Any]) -> None:
+    note(f"train: {config.folder('models', config.model.name)}")
+    for head in ("text", "full"):
+        if head in metrics:
+            values = ", ".join(f"{k} {v:.4f}" for k, v in metrics[head].items() if isinstance(v, float))
+            note(f"  {head} head on the validation split: {values}")
+
+
+def show_evaluate(config: Config, result: dict[str, Any]) -> None:
+    del config, result
+
+
+def show_predict(result: dict[str, Any], output: Path) -> None:
+    note(f"predict: {result} -> {output}")
+
+
+def show_recategorize(config: Config, result: dict[str, Any]) -> None:
+    del config, result
+
+
+def main() -> None:
+    """Entry point: a CatrayError becomes one line and exit code 2."""
+    try:
+        app()
+    except CatrayError as error:
+        if os.environ.get("CATRAY_DEBUG"):
+            raise
+        print(f"catray: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""The training loop of one head: plain torch, no Ray; `fit` runs it inside Ray Train's workers.
+
+AdamW with a warm-up and a cosine; the weights that are scored and kept are an exponential moving average of the trained
+ones (steadier, above all for rare leaves); stops when the validation hF has not improved for `patience` epochs, and
+keeps the best epoch's weights. With several workers each takes its share of every batch, so that the number of workers
+changes the speed and not the model.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from catray.config import ModelConfig
+from catray.fusion.batch import Batch
+from catray.fusion.decoding import best_leaf
+from catray.fusion.hierarchy import Hierarchy
+from catray.fusion.trunk import DenseView, LexicalView, Views, vocabulary
+
+AVERAGE = 0.99
+WARM_UP = 0.05
+"""Share of the steps in which the learning rate rises."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Of one epoch on the validation rows."""
+
+    loss: float
+    hF: float
+    exact_path: float
+
+
+class Objective(nn.Module):
+    """The head's loss as a forward pass, which is what DDP wraps."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, batch: Batch, target: Tensor) -> Tensor:
+        return self.head.loss(batch, target)
+
+
+def fit_views(head: nn.Module, batch: Batch, rows: Tensor) -> None:
+    """Set the statistics that the views take from the training rows: means, deviations, n-gram frequencies."""
+    views = head.views
+    assert isinstance(views, Views)
+    for name, view in views.views.items():
+        present = rows[batch.mask[name][rows]]
+        if isinstance(view, DenseView):
+            view.fit(batch.dense[name][present].float())
+        elif isinstance(view, LexicalView):
+            part = batch.select(present).lexical
+            assert part is not None
+            view.fit(*vocabulary(*part, buckets=len(view.row)))
+
+
+def score(head: nn.Module, hierarchy: Hierarchy, batch: Batch, targets: Tensor, size: int = 2048) -> Score:
+    """Score a head on labelled products. Read for stopping and for the model card; evaluation/ has the full report."""
+    device = hierarchy.group.device
+    head.eval()
+    loss = shared = said = true = right = 0.0
+    with torch.inference_mode():
+        for start in range(0, len(targets), size):
+            rows = torch.arange(start, min(start + size, len(targets)))
+            target = targets[rows].to(device)
+            logits = head(batch.select(rows).to(device))
+            joint = hierarchy.joint(hierarchy.conditional(logits))
+            path, truth = hierarchy.paths[best_leaf(joint, hierarchy)], hierarchy.paths[target]
+            loss += float(hierarchy.losses(logits, target).sum())
+            same = (path == truth) & (truth >= 0)
+            shared, said, true = shared + int(same.sum()), said + int((path >= 0).sum()), true + int((truth >= 0).sum())
+            right += int((path == truth).all(1).sum())
+    count = max(1, len(targets))
+    return Score(loss / count, 2 * shared / max(1.0, said + true), right / count)
+
+
+def train_head(
+    head: nn.Module,
+    hierarchy: Hierarchy,
+    train: tuple[Batch, Tensor],
+    val: tuple[Batch, Tensor],
+    config: ModelConfig,
+    seed: int,
+    report: Callable[[dict[str, float]], None] = lambda metrics: None,
+    prepare: Callable[[nn.Module], nn.Module] = lambda module: module,
+    rank: int = 0,
+    workers: int = 1,
+) -> list[dict[str, float]]:
+    """Train `head` in place, leave the best epoch's averaged weights in it, return the history (one dict an epoch).
+
+    `report` is called once an epoch by every worker with the same figures; `prepare` is Ray Train's prepare_model.
+    """
+    device = hierarchy.group.device
+    objective = prepare(Objective(head))
+    average = copy.deepcopy(head)
+    batch, targets = train
+    count = len(targets)
+    share = max(1, config.batch_size // workers)
+    steps = max(1, math.ceil(count / (share * workers)))
+    optimizer = torch.optim.AdamW(
+        parameter_groups(head, config.weight_decay), lr=config.learning_rate, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps * config.epochs))
+    torch.manual_seed(seed * 1000 + rank)  # dropout differs between the workers
+    history: list[dict[str, float]] = []
+    best, best_state, waited = -1.0, copy.deepcopy(head.state_dict()), 0
+    done = 0
+    for epoch in range(1, config.epochs + 1):
+        objective.train()
+        total = 0.0
+        for rows in batches(count, share, workers, rank, seed * 1000 + epoch):
+            loss = objective(batch.select(rows).to(device), targets[rows].to(device))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            done += 1
+            update_average(average, head, min(AVERAGE, done / (done + 9)))
+            total += float(loss.detach())
+        result = score(average, hierarchy, *val)
+        metrics = {"epoch": epoch, "train_loss": total / steps, **{f"val_{k}": v for k, v in asdict(result).items()}}
+        history.append(metrics)
+        waited += 1
+        if result.hF > best:
+            best, best_state, waited = result.hF, copy.deepcopy(average.state_dict()), 0
+        report(metrics)
+        if waited >= config.patience:
+            break
+    head.load_state_dict(best_state)
+    return history
+
+
+def batches(count: int, share: int, workers: int, rank: int, seed: int) -> Iterator[Tensor]:
+    """This worker's rows of every batch of an epoch. All workers get as many batches, of (nearly) the same size:
+    they wait for each other at every step."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    for start in range(0, count, share * workers):
+        whole = order[start : start + share * workers]
+        mine = whole[rank::workers]
+        yield mine if len(mine) else whole[:1]
+
+
+def parameter_groups(head: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Weights decay; biases, norms and the vectors that stand for missing modalities do not."""
+    decayed = [p for p in head.parameters() if p.ndim > 1]
+    free = [p for p in head.parameters() if p.ndim <= 1]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+
+
+def rate(step: int, total: int) -> float:
+    """Factor on the learning rate: a linear rise, then a cosine to a hundredth."""
+    rise = max(1, round(WARM_UP * total))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, head: nn.Module, keep: float) -> None:
+    targets, sources = list(average.parameters()), list(head.parameters())
+    torch._foreach_lerp_(targets, sources, 1 - keep)
