@@ -86,7 +86,7 @@ def demo(
 
 
 @app.command()
-def ingest(config: ConfigOption, set: SetOption = []) -> None:  # noqa: A002, B006
+def ingest(config: ConfigOption, set: SetOption = []) -> None:  # noqa: B006
     """Feeds -> catalog: map, validate, label, group near-duplicates, split."""
     from catray.catalog.ingest import ingest as run
 
@@ -95,7 +95,7 @@ def ingest(config: ConfigOption, set: SetOption = []) -> None:  # noqa: A002, B0
 
 
 @app.command()
-def embed(config: ConfigOption, set: SetOption = []) -> None:  # noqa: A002, B006
+def embed(config: ConfigOption, set: SetOption = []) -> None:  # noqa: B006
     """Catalog -> embeddings; a run that was killed is taken up where it stopped."""
     from catray.embedding.embed import embed as run
 
@@ -103,7 +103,7 @@ def embed(config: ConfigOption, set: SetOption = []) -> None:  # noqa: A002, B00
 
 
 @app.command()
-def train(config: ConfigOption, set: SetOption = []) -> None:  # noqa: A002, B006
+def train(config: ConfigOption, set: SetOption = []) -> None:  # noqa: B006
     """Embeddings -> model: fit the text head and the full head."""
     from catray.training.fit import fit
 
@@ -112,7 +112,7 @@ def train(config: ConfigOption, set: SetOption = []) -> None:  # noqa: A002, B00
 
 
 @app.command()
-def evaluate(config: ConfigOption, set: SetOption = []) -> None:  # noqa: A002, B006
+def evaluate(config: ConfigOption, set: SetOption = []) -> None:  # noqa: B006
     """Model -> metrics and report, beside TF-IDF + linear SVM on the same split."""
     from catray.training.evaluate import evaluate as run
 
@@ -125,7 +125,7 @@ def predict(
     config: ConfigOption,
     output: Annotated[Path, typer.Option(help="What to write: .parquet, .csv or .jsonl")],
     model: Annotated[Path | None, typer.Option(help="The model's folder; default: the workspace's own.")] = None,
-    set: SetOption = [],  # noqa: A002, B006
+    set: SetOption = [],  # noqa: B006
 ) -> None:
     """Predict every product of the workspace; ingests and embeds first what isn't yet."""
     from catray.artifact import read_manifest
@@ -146,7 +146,7 @@ def predict(
 def recategorize(
     config: ConfigOption,
     node: Annotated[str | None, typer.Option(help="A path of the taxonomy, 'A > B'.")] = None,
-    set: SetOption = [],  # noqa: A002, B006
+    set: SetOption = [],  # noqa: B006
 ) -> None:
     """Cluster one node's products and propose subcategories."""
     from catray.recategorization.recategorize import recategorize as run
@@ -162,7 +162,7 @@ def recategorize(
 def serve(
     config: ConfigOption,
     model: Annotated[Path | None, typer.Option(help="The model's folder; default: the workspace's own.")] = None,
-    set: SetOption = [],  # noqa: A002, B006
+    set: SetOption = [],  # noqa: B006
 ) -> None:
     """Serve the model over HTTP in two stages: POST /v1/categorize."""
     from catray.serving.app import serve as run

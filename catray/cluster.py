@@ -16,7 +16,7 @@ def connect() -> None:
     ray.init(
         address=os.environ.get("RAY_ADDRESS", "local"),
         include_dashboard=False if "RAY_ADDRESS" not in os.environ else None,
-        logging_level=logging.WARNING,
+        logging_level=logging.ERROR,
         log_to_driver=bool(os.environ.get("CATRAY_DEBUG")),
     )
 
@@ -28,4 +28,4 @@ def quiet_data() -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -142,13 +142,14 @@ class RecategorizationConfig(Settings):
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9._-]+$", description="default: from the node's path")
     node: str | None = Field(None, description="a path of the taxonomy, `A > B`")
     space: list[Literal["text", "image", "clip_text", "clip_image"]] | None = Field(
-        None, description="embeddings to cluster in; default: all"
+        None, description="embeddings to cluster in; default: text and image"
     )
     backend: Literal["auto", "cpu", "cuml"] = "auto"
-    neighbors: int = Field(15, gt=1)
-    components: int = Field(10, gt=1)
+    neighbors: int = Field(15, gt=1, description="UMAP; fewer in a node of fewer than 150 products")
+    components: int = Field(10, gt=1, description="dimensions that UMAP reduces to before clustering")
     min_cluster_size: int | None = Field(None, gt=1, description="default: 1.5 % of the products, at least 10")
-    gallery: int = Field(12, ge=0, description="pictures a cluster in the report")
+    largest: float = Field(0.6, gt=0, le=1, description="a cluster with a larger share is divided, where it has parts")
+    gallery: int = Field(10, ge=0, description="pictures a cluster in the report")
     hidden: HiddenLabels | None = None
 
 
@@ -188,11 +189,13 @@ def load_config(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -
         raise CatrayError(f"{path}: no such settings file (see configs/ for examples)")
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise CatrayError(f"{path}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
     except yaml.YAMLError as error:
         raise CatrayError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
         raise CatrayError(f"{path}: expected a mapping of settings, found {type(raw).__name__}")
-    variables = raw.pop("variables", {})
+    variables = raw.pop("variables", None) or {}
     if not isinstance(variables, dict):
         raise CatrayError(f"{path}: variables: expected a mapping, found {type(variables).__name__}")
     for override in overrides:
@@ -207,7 +210,10 @@ def load_config(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -
             variables[key] = value
         else:
             _set(raw, key, value, variables)
-    raw = _substitute(raw, variables, path)
+    known: dict[str, Any] = {}
+    for name, value in variables.items():  # a variable may use those above it
+        known[name] = _substitute(value, known, path)
+    raw = {key: _substitute(value, known, path) for key, value in raw.items() if value is not None}
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
@@ -219,8 +225,13 @@ def _set(raw: dict[str, Any], key: str, value: Any, variables: dict[str, Any]) -
     if not parents and last not in Config.model_fields:
         known = [*variables, *Config.model_fields]
         raise CatrayError(f"--set {key}=...: neither a setting nor a declared variable.{nearest(key, known)}")
+    model: Any = Config
     for parent in parents:
-        child = raw.setdefault(parent, {})
+        names_are_free = not isinstance(model, type)  # of feeds: one that the file lacks is misspelt
+        model = _field_model(model, parent)
+        child = raw.get(parent)
+        if child is None and names_are_free:
+            raise CatrayError(f"--set {key}=...: the file has no {parent!r} there.{nearest(parent, raw)}")
         if child is None:
             child = raw[parent] = {}
         if not isinstance(child, dict):
@@ -260,7 +271,7 @@ def _explain(error: Any) -> str:
         return f"{where}: unknown setting.{nearest(str(location[-1]), known)}"
     if error["type"] == "missing":
         return f"{where}: missing"
-    return f"{where}: {error['msg'].removeprefix('Value error, ')} (found {error['input']!r})"
+    return f"{where}: {error['msg'].removeprefix('Value error, ')} (found {error['input']!r:.80})"
 
 
 def _field_model(model: Any, part: Any) -> Any:

@@ -39,14 +39,24 @@ def _cuda() -> Row:
     import torch
 
     if not torch.cuda.is_available():
-        return ("CUDA", "no", "no device: encoders and clustering run on the CPU", "a GPU with its driver, if you want one")
+        return (
+            "CUDA",
+            "no",
+            "no device: encoders and clustering run on the CPU",
+            "a GPU with its driver, if you want one",
+        )
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return ("CUDA", "yes", f"{torch.version.cuda}: {', '.join(names)}", "")
 
 
 def _cuml() -> Row:
     if importlib.util.find_spec("cuml") is None:
-        return ("cuML", "no", "not installed: umap-learn and hdbscan do its work", "pip install 'catray[gpu]' where there is a GPU")
+        return (
+            "cuML",
+            "no",
+            "not installed: umap-learn and hdbscan do its work",
+            "pip install 'catray[gpu]' where there is a GPU",
+        )
     return _package("cuml-cu13", "pip install 'catray[gpu]'")
 
 

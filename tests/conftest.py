@@ -6,10 +6,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
+hypothesis.settings.register_profile("catray", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("catray")
 
 
 @pytest.fixture(scope="session")

@@ -66,7 +66,9 @@ def test_ray_stays_in_the_outer_layer(file: Path) -> None:
 
 def test_no_pickle() -> None:
     for file in FILES:
-        assert not {"pickle", "cloudpickle", "joblib", "dill", "marshal"} & {m.split(".")[0] for m in imported(file)}, file
+        assert not {"pickle", "cloudpickle", "joblib", "dill", "marshal"} & {m.split(".")[0] for m in imported(file)}, (
+            file
+        )
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:

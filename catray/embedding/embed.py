@@ -54,7 +54,12 @@ def embed(config: Config) -> dict[str, Any]:
             path.unlink()
 
     pending = [
-        {"source": str(config.folder("catalog") / name), "target": str(folder / part), "sha256": sha, "made_by": made_by}
+        {
+            "source": str(config.folder("catalog") / name),
+            "target": str(folder / part),
+            "sha256": sha,
+            "made_by": made_by,
+        }
         for part, (name, sha) in sorted(wanted.items())
         if part not in done
     ]

@@ -149,10 +149,12 @@ def build_efficientnet(source: Path, folder: Path) -> None:
         "num_classes": 1000,
         "pretrained_cfg": {
             "input_size": [3, 224, 224],
-            "mean": [0.485, 0.456, 0.406],
-            "std": [0.229, 0.224, 0.225],
+            "mean": [0.5, 0.5, 0.5],
+            "std": [0.5, 0.5, 0.5],
             "interpolation": "bicubic",
             "crop_pct": 0.875,
+            "first_conv": "conv_stem",
+            "classifier": "classifier",
         },
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
@@ -260,9 +262,7 @@ def _unpack_4bit(raw: np.ndarray) -> np.ndarray:
     return (values * scale).astype(np.float16).reshape(-1)
 
 
-def _tokenizer(
-    pieces: list[str], scores: list[float], bos: int, eos: int, pad: int, unk: int, length: int
-) -> Any:
+def _tokenizer(pieces: list[str], scores: list[float], bos: int, eos: int, pad: int, unk: int, length: int) -> Any:
     """XLM-RoBERTa's: SentencePiece's `nmt_nfkc` normalization, Unigram pieces, `<s> ... </s>`."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast

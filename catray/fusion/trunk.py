@@ -102,7 +102,9 @@ class LexicalView(nn.Module):
         return self.dropout(functional.gelu(self.norm(self.project(x))))
 
 
-def vocabulary(ids: Tensor, offsets: Tensor, buckets: int, minimum: int = 2, limit: int = 100_000) -> tuple[Tensor, Tensor]:
+def vocabulary(
+    ids: Tensor, offsets: Tensor, buckets: int, minimum: int = 2, limit: int = 100_000
+) -> tuple[Tensor, Tensor]:
     """(row (buckets,), idf (rows,)) of the training rows' n-grams: those in at least `minimum` products, and of these
     the `limit` that are in the most. idf = ln((1 + n) / (1 + df)) + 1, as scikit-learn has it."""
     ends = torch.cat([offsets[1:], offsets.new_tensor([len(ids)])])

@@ -46,11 +46,7 @@ def load_labelled(
     Errors: CatrayError for a label that the taxonomy lacks, a key without embeddings, or a modality not embedded.
     """
     workspace = Path(workspace)
-    catalog = _dataset(workspace / "catalog", "ingest").to_table(
-        columns=["key", "platform", "path", "group", "split"],
-        filter=pc.is_valid(pc.field("path")) & pc.is_in(pc.field("split"), pa.array(splits, pa.string())),
-    )
-    catalog = catalog.sort_by("key")
+    catalog = _labels(workspace, splits).sort_by("key")
     targets = _targets(catalog, taxonomy)
     embeddings = _dataset(workspace / "embeddings", "embed")
     known = embeddings.schema.names
@@ -83,6 +79,33 @@ def load_labelled(
         splits=np.array(catalog["split"].to_pylist(), dtype=str),
         targets=targets,
         batch=Batch(dense, mask, lexical),
+    )
+
+
+def count_labelled(
+    workspace: str | Path, taxonomy: Taxonomy, splits: Sequence[str] = ("train", "val")
+) -> dict[str, dict[str, int]]:
+    """Of each split: how many products are labelled, how many of them with a leaf, and with how many leaves.
+
+    Reads the catalog alone. Errors: as load_labelled.
+    """
+    catalog = _labels(Path(workspace), splits)
+    nodes, split = _targets(catalog, taxonomy).numpy(), np.array(catalog["split"].to_pylist(), dtype=str)
+    leaf = np.asarray(taxonomy.is_leaf)[nodes]
+    return {
+        name: {
+            "labelled": int((split == name).sum()),
+            "leaf": int(leaf[split == name].sum()),
+            "leaves": len(np.unique(nodes[(split == name) & leaf])),
+        }
+        for name in splits
+    }
+
+
+def _labels(workspace: Path, splits: Sequence[str]) -> pa.Table:
+    return _dataset(workspace / "catalog", "ingest").to_table(
+        columns=["key", "platform", "path", "group", "split"],
+        filter=pc.is_valid(pc.field("path")) & pc.is_in(pc.field("split"), pa.array(splits, pa.string())),
     )
 
 

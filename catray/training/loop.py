@@ -20,7 +20,7 @@ from catray.config import ModelConfig
 from catray.fusion.batch import Batch
 from catray.fusion.decoding import best_leaf
 from catray.fusion.hierarchy import Hierarchy
-from catray.fusion.trunk import DenseView, LexicalView, Views, vocabulary
+from catray.fusion.trunk import DenseView, LexicalView, Views
 
 AVERAGE = 0.99
 WARM_UP = 0.05
@@ -34,6 +34,8 @@ class Score:
     loss: float
     hF: float
     exact_path: float
+    leaf_macro_f1: float
+    """Mean F1 of the paths that are a label of some row."""
 
 
 class Objective(nn.Module):
@@ -47,8 +49,8 @@ class Objective(nn.Module):
         return self.head.loss(batch, target)
 
 
-def fit_views(head: nn.Module, batch: Batch, rows: Tensor) -> None:
-    """Set the statistics that the views take from the training rows: means, deviations, n-gram frequencies."""
+def fit_views(head: nn.Module, batch: Batch, rows: Tensor, words: tuple[Tensor, Tensor] | None) -> None:
+    """Set the statistics that the views take from the training rows: means, deviations, and `words`, the `vocabulary`."""
     views = head.views
     assert isinstance(views, Views)
     for name, view in views.views.items():
@@ -56,9 +58,8 @@ def fit_views(head: nn.Module, batch: Batch, rows: Tensor) -> None:
         if isinstance(view, DenseView):
             view.fit(batch.dense[name][present].float())
         elif isinstance(view, LexicalView):
-            part = batch.select(present).lexical
-            assert part is not None
-            view.fit(*vocabulary(*part, buckets=len(view.row)))
+            assert words is not None
+            view.fit(*words)
 
 
 def score(head: nn.Module, hierarchy: Hierarchy, batch: Batch, targets: Tensor, size: int = 2048) -> Score:
@@ -66,19 +67,25 @@ def score(head: nn.Module, hierarchy: Hierarchy, batch: Batch, targets: Tensor, 
     device = hierarchy.group.device
     head.eval()
     loss = shared = said = true = right = 0.0
+    counts = torch.zeros(3, hierarchy.nodes, dtype=torch.int64, device=device)  # labelled, predicted, both
     with torch.inference_mode():
         for start in range(0, len(targets), size):
             rows = torch.arange(start, min(start + size, len(targets)))
             target = targets[rows].to(device)
             logits = head(batch.select(rows).to(device))
             joint = hierarchy.joint(hierarchy.conditional(logits))
-            path, truth = hierarchy.paths[best_leaf(joint, hierarchy)], hierarchy.paths[target]
+            chosen = best_leaf(joint, hierarchy)
+            path, truth = hierarchy.paths[chosen], hierarchy.paths[target]
             loss += float(hierarchy.losses(logits, target).sum())
             same = (path == truth) & (truth >= 0)
             shared, said, true = shared + int(same.sum()), said + int((path >= 0).sum()), true + int((truth >= 0).sum())
-            right += int((path == truth).all(1).sum())
+            right += int((chosen == target).sum())
+            for i, nodes in enumerate((target, chosen, target[chosen == target])):
+                counts[i] += torch.bincount(nodes, minlength=hierarchy.nodes)
+    labelled = counts[:, counts[0] > 0].double()
+    f1 = float((2 * labelled[2] / (labelled[0] + labelled[1])).mean()) if labelled.shape[1] else 0.0
     count = max(1, len(targets))
-    return Score(loss / count, 2 * shared / max(1.0, said + true), right / count)
+    return Score(loss / count, 2 * shared / max(1.0, said + true), right / count, f1)
 
 
 def train_head(
@@ -104,9 +111,7 @@ def train_head(
     count = len(targets)
     share = max(1, config.batch_size // workers)
     steps = max(1, math.ceil(count / (share * workers)))
-    optimizer = torch.optim.AdamW(
-        parameter_groups(head, config.weight_decay), lr=config.learning_rate, fused=True
-    )
+    optimizer = torch.optim.AdamW(parameter_groups(head, config.weight_decay), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, steps * config.epochs))
     torch.manual_seed(seed * 1000 + rank)  # dropout differs between the workers
     history: list[dict[str, float]] = []

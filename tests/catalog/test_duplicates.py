@@ -21,7 +21,9 @@ def test_groups_join_by_title_or_picture_transitively() -> None:
     assert len({got[0], got[3], got[4]}) == 3
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("xyzuvw") | st.none()), max_size=30), st.randoms())
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("xyzuvw") | st.none()), max_size=30), st.randoms()
+)
 def test_group_names_do_not_depend_on_order(rows: list[tuple[str, str | None]], random: object) -> None:
     keys = [f"k{i}" for i in range(len(rows))]
     one = dict(zip(keys, groups(keys, [[r[0] for r in rows], [r[1] for r in rows]]), strict=True))

@@ -86,7 +86,10 @@ def test_limits() -> None:
 def test_the_hash_outlives_resizing_and_re_encoding_and_tells_pictures_apart() -> None:
     image = picture(size=(200, 200))
     first = conform(encoded(image), LIMITS)[1]
-    assert first == conform(encoded(image, "PNG"), LIMITS)[1] or _distance(first, conform(encoded(image, "PNG"), LIMITS)[1]) < 12
+    assert (
+        first == conform(encoded(image, "PNG"), LIMITS)[1]
+        or _distance(first, conform(encoded(image, "PNG"), LIMITS)[1]) < 12
+    )
     assert _distance(first, conform(encoded(picture(size=(200, 200), seed=1)), LIMITS)[1]) > 60
     assert conform(encoded(Image.new("RGB", (50, 50), "white")), LIMITS)[1] is None
 

@@ -98,7 +98,10 @@ def test_nothing_is_lost(ray_session: None, shop: dict[str, Any]) -> None:
     rejects = ds.dataset(sorted((folder / "rejects").glob("*.parquet"))).to_table()
     assert rejects.schema.remove_metadata() == schema.REJECTS
     reasons = {(r["feed"], r["line"]): (r["reason"], json.loads(r["raw"])) for r in rejects.to_pylist()}
-    assert reasons["a", 7][0].startswith("duplicate id: a/1 came first in") and reasons["a", 7][1]["title"] == "Brown boots again"
+    assert (
+        reasons["a", 7][0].startswith("duplicate id: a/1 came first in")
+        and reasons["a", 7][1]["title"] == "Brown boots again"
+    )
     assert reasons["a", 8][0].startswith("no product id") and reasons["a", 8][1]["title"] == "No id"
     assert reasons["a", 9][0] == "4 fields, the header has 3"
     assert reasons["b", 2] == (reasons["b", 2][0], {"text": "not json"})
@@ -153,9 +156,18 @@ def test_bad_settings_say_so_before_anything_is_written(
 @pytest.mark.slow
 def test_the_real_feeds_add_up(ray_session: None, shared_data: Path, tmp_path: Path) -> None:
     overrides = [f"data_root={shared_data}", f"root={tmp_path}"]
-    overrides += [f"catalog.feeds.{feed}.enabled=true" for feed in ("flipkart", "listings", "amazon_in", "multilingual")]
+    overrides += [
+        f"catalog.feeds.{feed}.enabled=true" for feed in ("flipkart", "listings", "amazon_in", "multilingual")
+    ]
     manifest = ingest(load_config(Path(__file__).parents[2] / "configs" / "fashion.yaml", overrides))
-    expected = {"myntra": 34_891, "luma": 456, "flipkart": 1_050, "listings": 9_566, "amazon_in": 10_635, "multilingual": 3_000}
+    expected = {
+        "myntra": 34_891,
+        "luma": 456,
+        "flipkart": 1_050,
+        "listings": 9_566,
+        "amazon_in": 10_635,
+        "multilingual": 3_000,
+    }
     assert {feed: counts["rows_in"] for feed, counts in manifest["feeds"].items()} == expected
     assert manifest["rows_in"] == manifest["products"] + manifest["rejected"]
     assert manifest["unknown_path_rows"] == 0

@@ -35,6 +35,8 @@ def test_render_path(field: object, row: dict, expected: list[str] | None) -> No
 
 def test_a_missing_column_names_the_nearest() -> None:
     feed = Feed(files="x.csv", fields=Fields(product_id="{id}", title="{titel}"))
-    with pytest.raises(CatrayError, match=r"no column 'titel', which catalog.feeds.shop.fields.title names. Did you mean 'title'"):
+    with pytest.raises(
+        CatrayError, match=r"no column 'titel', which catalog.feeds.shop.fields.title names. Did you mean 'title'"
+    ):
         check_columns("shop", feed, "x.csv", ["id", "title"])
     check_columns("shop", feed, "x.csv", ["id", "titel"])

@@ -55,7 +55,9 @@ def test_jsonl_bad_rows_keep_their_reason(tmp_path: Path) -> None:
     errors = [error or "" for _, _, error in got]
     assert errors[0] == errors[3] == ""
     assert errors[1].startswith("not valid JSON") and "found list" in errors[2] and errors[4] == "not valid UTF-8"
-    assert sample_columns(str(file), "jsonl") == ["id", "value", "a", "a.b"] or "a.b" in sample_columns(str(file), "jsonl")
+    assert sample_columns(str(file), "jsonl") == ["id", "value", "a", "a.b"] or "a.b" in sample_columns(
+        str(file), "jsonl"
+    )
 
 
 def test_parquet_by_rows(tmp_path: Path) -> None:
@@ -83,8 +85,13 @@ def test_missing_and_unreadable_files_say_so(tmp_path: Path) -> None:
         list(scan("shop", str(tmp_path / "twice.csv"), "csv", 10))
 
 
-@given(st.lists(st.dictionaries(st.text(min_size=1, max_size=5), st.text(max_size=20), min_size=1), max_size=20), st.integers(1, 7))
-def test_jsonl_round_trip_in_any_chunks(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]], size: int) -> None:
+@given(
+    st.lists(st.dictionaries(st.text(min_size=1, max_size=5), st.text(max_size=20), min_size=1), max_size=20),
+    st.integers(1, 7),
+)
+def test_jsonl_round_trip_in_any_chunks(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, str]], size: int
+) -> None:
     file = tmp_path_factory.mktemp("jsonl") / "a.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     got = rows_of(file, "jsonl", size)
