@@ -45,7 +45,8 @@ from catray.encoders.text import TextEncoder
 COMPACT = PRESETS["compact"]
 LANGUAGES = ("en", "de", "fr", "es", "it")
 TITLES = [  # the same twelve products in five languages
-    ("red leather handbag", "rote Ledertasche", "sac à main en cuir rouge", "bolso de piel rojo", "borsa in pelle rossa"),
+    ("red leather handbag", "rote Ledertasche", "sac à main en cuir rouge", "bolso de piel rojo",
+     "borsa in pelle rossa"),
     ("white running shoes", "weiße Laufschuhe", "chaussures de course blanches", "zapatillas de correr blancas",
      "scarpe da corsa bianche"),
     ("men's winter jacket", "Winterjacke für Herren", "veste d'hiver homme", "chaqueta de invierno para hombre",

@@ -10,11 +10,11 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from catray import __version__
+from catray import __version__, summaries
 from catray.config import Config, load_config
 from catray.console import note, show
 from catray.errors import CatrayError
@@ -91,7 +91,7 @@ def ingest(config: ConfigOption, set: SetOption = []) -> None:  # noqa: B006
     from catray.catalog.ingest import ingest as run
 
     settings = _start(config, set)
-    show_ingest(settings, run(settings))
+    summaries.ingest(settings, run(settings))
 
 
 @app.command()
@@ -99,7 +99,8 @@ def embed(config: ConfigOption, set: SetOption = []) -> None:  # noqa: B006
     """Catalog -> embeddings; a run that was killed is taken up where it stopped."""
     from catray.embedding.embed import embed as run
 
-    show_embed(run(_start(config, set)))
+    settings = _start(config, set)
+    summaries.embed(settings, run(settings))
 
 
 @app.command()
@@ -108,7 +109,7 @@ def train(config: ConfigOption, set: SetOption = []) -> None:  # noqa: B006
     from catray.training.fit import fit
 
     settings = _start(config, set)
-    show_train(settings, fit(settings))
+    summaries.train(settings, fit(settings))
 
 
 @app.command()
@@ -116,8 +117,7 @@ def evaluate(config: ConfigOption, set: SetOption = []) -> None:  # noqa: B006
     """Model -> metrics and report, beside TF-IDF + linear SVM on the same split."""
     from catray.training.evaluate import evaluate as run
 
-    settings = _start(config, set)
-    show_evaluate(settings, run(settings))
+    summaries.evaluate(run(_start(config, set)))
 
 
 @app.command()
@@ -135,11 +135,11 @@ def predict(
     if read_manifest(settings.folder("catalog")) is None:
         from catray.catalog.ingest import ingest as run_ingest
 
-        show_ingest(settings, run_ingest(settings))
+        summaries.ingest(settings, run_ingest(settings))
     from catray.embedding.embed import embed as run_embed
 
-    show_embed(run_embed(settings))
-    show_predict(run(settings, output, model), output)
+    summaries.embed(settings, run_embed(settings))
+    summaries.predict(run(settings, output, model), output)
 
 
 @app.command()
@@ -155,7 +155,7 @@ def recategorize(
     node = node or settings.recategorization.node
     if not node:
         raise CatrayError("which node? Give --node 'A > B', or recategorization.node in the settings")
-    show_recategorize(settings, run(settings, node))
+    summaries.recategorize(run(settings, node))
 
 
 @app.command()
@@ -177,58 +177,6 @@ def _start(path: Path, overrides: list[str], ray: bool = True) -> Config:
 
         connect()
     return config
-
-
-# --- what a verb prints ----------------------------------------------------------------------------------------------
-
-
-def show_ingest(config: Config, manifest: dict[str, Any]) -> None:
-    columns = ["rows_in", "products", "rejected", "labelled", "images", "image_errors"]
-    rows = [[feed, *(f"{counts[c]:,}" for c in columns)] for feed, counts in manifest["feeds"].items()]
-    rows.append(["all", *(f"{manifest[c]:,}" for c in columns)])
-    show("ingest", ["feed", "rows", "products", "rejected", "labelled", "pictures", "broken pictures"], rows)
-    folder = config.folder("catalog")
-    for reason, count in manifest["reject_reasons"].items():
-        note(f"  rejected: {count:,} x {reason} (kept in {folder / 'rejects'})")
-    for reason, count in manifest["image_error_reasons"].items():
-        note(f"  picture left out: {count:,} x {reason} (column image_error)")
-    if manifest["unknown_path_rows"]:
-        path, count = next(iter(manifest["unknown_paths"].items()))
-        note(
-            f"  {manifest['unknown_path_rows']:,} labels name {len(manifest['unknown_paths'])} paths that {config.taxonomy}"
-            f" lacks (kept, unlabelled), most often {path!r} ({count:,})"
-        )
-    splits = ", ".join(f"{split} {count:,}" for split, count in manifest["splits"].items())
-    note(f"  {manifest['groups']:,} near-duplicate groups, the largest of {manifest['largest_group']:,}; {splits}")
-    note(f"  {manifest['rows_in'] / manifest['seconds']:,.0f} rows/s -> {folder}")
-
-
-def show_embed(manifest: dict[str, Any]) -> None:
-    dims = ", ".join(f"{name} {dim}" for name, dim in manifest["dims"].items())
-    note(
-        f"embed: {manifest['products']:,} products ({manifest['embedded']:,} in the last run, {manifest['resumed']:,} before it),"
-        f" {manifest['products_per_second']:,.0f} products/s; {dims}"
-    )
-
-
-def show_train(config: Config, metrics: dict[str, Any]) -> None:
-    note(f"train: {config.folder('models', config.model.name)}")
-    for head in ("text", "full"):
-        if head in metrics:
-            values = ", ".join(f"{k} {v:.4f}" for k, v in metrics[head].items() if isinstance(v, float))
-            note(f"  {head} head on the validation split: {values}")
-
-
-def show_evaluate(config: Config, result: dict[str, Any]) -> None:
-    del config, result
-
-
-def show_predict(result: dict[str, Any], output: Path) -> None:
-    note(f"predict: {result} -> {output}")
-
-
-def show_recategorize(config: Config, result: dict[str, Any]) -> None:
-    del config, result
 
 
 def main() -> None:

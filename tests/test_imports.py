@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "catray"
-BASE = {"errors", "schema", "taxonomy", "config", "artifact", "progress", "console", "cluster", ""}
+BASE = {"errors", "schema", "taxonomy", "config", "artifact", "progress", "console", "cluster", "summaries", ""}
 SECOND = {"catalog", "encoders", "fusion", "evaluation"}
 THIRD = {"embedding", "training", "recategorization", "serving"}
 RAY = {"cluster.py", "cli.py", "demo.py", "catalog/ingest.py", "catalog/demo.py"}
@@ -72,6 +72,7 @@ def test_no_pickle() -> None:
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:
-    code = "import sys, catray.cli; print([m for m in ('ray', 'torch', 'numpy', 'pyarrow', 'sklearn') if m in sys.modules])"
+    heavy = ("ray", "torch", "numpy", "pyarrow", "sklearn")
+    code = f"import sys, catray.cli; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from catray.config import ImageLimits
 from catray.errors import CatrayError
@@ -82,7 +82,7 @@ def conform(data: bytes, limits: ImageLimits) -> tuple[bytes, str | None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
+            image: Image.Image = Image.open(io.BytesIO(data))
             if image.width * image.height > limits.max_pixels:
                 raise ValueError(f"{image.width} x {image.height} pixels, the limit is {limits.max_pixels:,} in all")
             kept = image.format in KEPT_FORMATS and image.mode in KEPT_MODES and image.getexif().get(0x0112, 1) == 1
@@ -96,7 +96,7 @@ def conform(data: bytes, limits: ImageLimits) -> tuple[bytes, str | None]:
         return data, perceptual_hash(image)
     except ValueError:
         raise
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise ValueError("not a picture that can be read") from None
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, zlib.error and others
         raise ValueError(f"can't be decoded: {str(error) or type(error).__name__}") from None

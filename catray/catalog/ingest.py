@@ -32,7 +32,7 @@ from catray.catalog.images import conform, image_store
 from catray.catalog.labels import read_labels
 from catray.catalog.mapping import check_columns, lookup, render, render_path
 from catray.catalog.readers import Chunk, RawRow, feed_files, file_format, read, sample_columns, scan
-from catray.cluster import quiet_data
+from catray.cluster import quiet_data, user_errors
 from catray.config import CatalogConfig, Config, Feed
 from catray.errors import CatrayError
 from catray.progress import progress
@@ -126,8 +126,9 @@ def _map(items: list[Any], task: Any, **kwargs: Any) -> Iterator[dict[str, Any]]
         # As JSON: nested results would have to share one Arrow schema.
         return {"result": json.dumps(task(row["id"], items[row["id"]], **kwargs))}
 
-    for row in ray.data.range(len(items), override_num_blocks=len(items)).map(run, num_cpus=1).iter_rows():
-        yield json.loads(row["result"])
+    with user_errors():
+        for row in ray.data.range(len(items), override_num_blocks=len(items)).map(run, num_cpus=1).iter_rows():
+            yield json.loads(row["result"])
 
 
 # --- one chunk -------------------------------------------------------------------------------------------------------

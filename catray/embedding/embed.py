@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from catray import schema
 from catray.artifact import MANIFEST, config_hash, read_manifest, require_manifest, write_manifest
-from catray.cluster import quiet_data
+from catray.cluster import quiet_data, user_errors
 from catray.config import Config
 from catray.encoders.presets import Preset, preset_for
 from catray.errors import CatrayError
@@ -35,8 +35,6 @@ def embed(config: Config) -> dict[str, Any]:
 
     Errors: CatrayError without a catalog, or where the encoders can't be loaded here.
     """
-    import ray
-
     started = time.monotonic()
     catalog = require_manifest(config.folder("catalog"), "ingest")
     preset = preset_for(config.embedding)
@@ -65,16 +63,10 @@ def embed(config: Config) -> dict[str, Any]:
     ]
     resumed = sum(catalog["files"][wanted[part][0]]["products"] for part in done)
     encoded = 0
-    with progress("embed", total=catalog["products"] - resumed) as bar:
-        try:
-            for rows in _run(pending, preset, config):
-                encoded += rows
-                bar.update(rows)
-        except ray.exceptions.RayError as error:
-            cause = _cause(error)
-            if isinstance(cause, CatrayError):
-                raise CatrayError(str(cause)) from error
-            raise
+    with progress("embed", total=catalog["products"] - resumed) as bar, user_errors():
+        for rows in _run(pending, preset, config):
+            encoded += rows
+            bar.update(rows)
     seconds = time.monotonic() - started
     encoders = _encoders(folder, list(wanted))
     dims = {name: encoders[name]["dim"] for name in schema.DENSE_MODALITIES if name in encoders}
@@ -203,13 +195,7 @@ def _encoders(folder: Path, parts: list[str]) -> dict[str, Any]:
     found = {(pq.read_schema(folder / part).metadata or {})[b"encoders"].decode() for part in parts}
     if len(found) != 1:
         raise CatrayError(
-            f"{folder}: the parts were made by {len(found)} revisions of the encoders: remove the folder and embed again"
+            f"{folder}: the parts were made by {len(found)} revisions of the encoders: remove it and embed again"
         )
     encoders: dict[str, Any] = json.loads(found.pop())
     return encoders
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The innermost cause that Ray wrapped."""
-    inner = getattr(error, "cause", None) or error.__cause__
-    return _cause(inner) if inner is not None else error

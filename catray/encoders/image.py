@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from catray.encoders import sources
-from catray.encoders.device import choose_device, choose_precision, log_choice
+from catray.encoders.device import Kind, choose_device, choose_precision, log_choice
 from catray.encoders.prepare import prepare_image
 from catray.encoders.presets import ImageSpec
 
@@ -28,9 +28,8 @@ class ImageEncoder:
         self.size = spec.size
         self.device, why_device = choose_device(device)
         self.model = _load(spec)
-        kind = (
-            "cnn" if any(isinstance(layer, torch.nn.BatchNorm2d) for layer in self.model.modules()) else "transformer"
-        )
+        convolutional = any(isinstance(layer, torch.nn.BatchNorm2d) for layer in self.model.modules())
+        kind: Kind = "cnn" if convolutional else "transformer"
         self.precision, why = choose_precision(precision, self.device, kind)
         log_choice("image", self.device, self.precision, why_device, why)
         self.layout = torch.channels_last if kind == "cnn" else torch.contiguous_format

@@ -1,8 +1,8 @@
 """Hierarchy: dynamic masking as a segment softmax over sibling groups (ARCHITECTURE.md, "the mathematics").
 
 A head gives one logit a node. A log-softmax inside every sibling group turns them into log p(node | parent), and
-log p(path) is the sum along the path. That is the paper's dynamic masking (at each level only the children of the chosen
-parent compete) for any ragged depth, without padded masks: cost and memory are linear in the number of nodes.
+log p(path) is the sum along the path. That is the paper's dynamic masking (at each level only the children of the
+chosen parent compete) for any ragged depth, without padded masks: cost and memory are linear in the number of nodes.
 
 Notable: nodes stand in breadth-first order with siblings adjacent (Taxonomy), so that sibling groups and levels are
 slices; everything is by row, so a row's probabilities cannot depend on other rows (HiClass #159), and a leaf is a node
@@ -10,6 +10,8 @@ without children at whatever depth (HiClass #162).
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -43,7 +45,7 @@ class Hierarchy(nn.Module):
         self.nodes, self.groups, self.depth = nodes, len(present), int(level.max())
         # (start, stop) of every level, and the parents of its nodes counted from the start of the level above
         starts = np.searchsorted(level, np.arange(1, self.depth + 2))
-        self.levels = [(int(a), int(b)) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+        self.levels = [(int(a), int(b)) for a, b in pairwise(starts)]
         for name, value in {
             "group": group.reshape(-1),
             "leaf": np.asarray(taxonomy.is_leaf, dtype=bool),

@@ -1,7 +1,8 @@
 """Model: the two heads on one taxonomy, `text` (the light stage) and `full` (every modality); saves and loads itself.
 
-A folder of three files: config.json (settings, modalities, dimensions, encoders), taxonomy.json, model.safetensors (both
-heads, prefixed `text.` and `full.`). Training adds metrics.json, README.md and, last, manifest.json.
+A folder of four files: config.json (settings, modalities, dimensions, encoders), taxonomy.json, model.safetensors
+(both heads, prefixed `text.` and `full.`), calibration.json (a temperature a head). Training adds metrics.json,
+README.md and, last, manifest.json.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from catray.fusion.late import Late
 from catray.fusion.trunk import Inputs, LexicalSize
 from catray.taxonomy import Taxonomy
 
-FORMAT = 1
+FORMAT = 2
+FILES = ("config.json", "taxonomy.json", "model.safetensors", "calibration.json")
 TEXT_MODALITIES = ("text", "clip_text", "lexical")
 """What the text stage sees."""
 Stage = Literal["text", "full"]
@@ -37,7 +39,7 @@ Stage = Literal["text", "full"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """For B products: the path chosen, as its node; -1 (abstained) where a product has no modality that the stage reads."""
+    """For B products: the node of the chosen path; -1 (abstained) where there is no modality that the stage reads."""
 
     nodes: np.ndarray
     """(B,) int64"""
@@ -62,6 +64,8 @@ class Model:
         text = inputs.only(TEXT_MODALITIES)
         self.text = self._head(text) if text.modalities else None
         self.full = self._head(inputs)
+        self.temperature: dict[str, float] = {"text": 1.0, "full": 1.0}
+        """What a head's logits are divided by (calibration.fit_temperature)."""
 
     def _head(self, inputs: Inputs) -> nn.Module:
         kind = {"early": Early, "late": Late}[self.config.fusion]
@@ -112,7 +116,7 @@ class Model:
         for start in range(0, count, batch_size):
             rows = torch.arange(start, min(count, start + batch_size))
             part = batch.select(rows.to(next(iter(batch.mask.values())).device)).to(self.device)
-            conditional = self.hierarchy.conditional(head(part))
+            conditional = self.hierarchy.conditional(head(part) / self.temperature[stage])
             joint = self.hierarchy.joint(conditional)
             best = best_leaf(joint, self.hierarchy) if decoding == "joint" else greedy(conditional, self.hierarchy)
             said = ~empty_rows(part, reads)
@@ -160,20 +164,24 @@ class Model:
         }
         self.taxonomy.write(folder / "taxonomy.json")
         safetensors.torch.save_file(self.state(), folder / "model.safetensors")
+        write_json(folder / "calibration.json", {stage: {"temperature": t} for stage, t in self.temperature.items()})
         write_json(folder / "config.json", description)
 
     @classmethod
     def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> Model:
         """Errors: CatrayError for a missing or damaged file, another format, or files that don't belong together."""
         folder = Path(folder)
-        for name in ("config.json", "taxonomy.json", "model.safetensors"):
+        for name in FILES:
             if not (folder / name).is_file():
                 raise CatrayError(f"{folder}: no {name} there, so this is no model; run `catray train` first")
         try:
             description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             taxonomy = Taxonomy.from_json(json.loads((folder / "taxonomy.json").read_text(encoding="utf-8")))
-        except json.JSONDecodeError as error:
-            raise CatrayError(f"{folder}: config.json or taxonomy.json is damaged ({error}); train again") from error
+            calibration = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
+            temperature = {stage: float(calibration[stage]["temperature"]) for stage in ("text", "full")}
+        except (KeyError, TypeError, ValueError) as error:
+            what = "config.json, taxonomy.json or calibration.json"
+            raise CatrayError(f"{folder}: {what} is damaged ({error}); train again") from error
         if not isinstance(description, dict) or description.get("format") != FORMAT:
             found = description.get("format") if isinstance(description, dict) else None
             raise CatrayError(f"{folder}: model format {found}, this catray reads {FORMAT}; train again")
@@ -193,4 +201,5 @@ class Model:
         except (safetensors.SafetensorError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise CatrayError(f"{folder}: model.safetensors doesn't fit config.json ({reason}); train again") from error
+        model.temperature = temperature
         return model.to(device)

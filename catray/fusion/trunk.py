@@ -1,7 +1,7 @@
 """What early and late fusion share: one view a modality, and modality dropout.
 
-A view turns a modality into (B, hidden). Where the modality is missing, the output is a learned vector instead, put there
-by `torch.where`, so that what stands in a masked row (zeros, noise, even NaN) cannot reach the output.
+A view turns a modality into (B, hidden). Where the modality is missing, the output is a learned vector instead, put
+there by `torch.where`, so that what stands in a masked row (zeros, noise, even NaN) cannot reach the output.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class DenseView(nn.Module):
 class LexicalView(nn.Module):
     """Hashed n-grams: an embedding bag trained with the head, weighted by inverse document frequency (TF-IDF, L2).
 
-    Only buckets that training saw have a row in the table. An n-gram never seen weighs nothing: its vector would be noise.
+    Only buckets that training saw have a row in the table. An n-gram never seen weighs nothing: its vector is noise.
     """
 
     row: Tensor  # (buckets,) int32 row of the table; 0: never seen

@@ -48,8 +48,8 @@ ASSIGNMENTS = pa.schema(
 def recategorize(config: Config, node: str | Sequence[str]) -> dict[str, Any]:
     """Cluster the products at or below `node` (`"A > B"` or ("A", "B")) and propose subcategories.
 
-    Returns the manifest (counts, `outcome` "subcategories" | "none", `names`, `scores` against hidden labels, None
-    without them or without clusters, `backend`, `seconds`) with `folder` and `report`. Errors: CatrayError for an
+    Returns the manifest (counts, `outcome` "subcategories" | "none", `names`, `sizes`, `scores` against hidden labels,
+    None without them or without clusters, `backend`, `seconds`) with `folder` and `report`. Errors: CatrayError for an
     unknown node (with the nearest one), missing artifacts, or too few products.
     """
     started = time.monotonic()
@@ -117,6 +117,7 @@ def recategorize(config: Config, node: str | Sequence[str]) -> dict[str, Any]:
         reason=proposal["reason"],
         clusters=len(proposal["clusters"]),
         names=[entry["name"] for entry in proposal["clusters"]],
+        sizes=[entry["size"] for entry in proposal["clusters"]],
         noise_share=proposal["noise_share"],
         scores=scores,
         encoders=encoders,

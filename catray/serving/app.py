@@ -6,7 +6,6 @@ curl -F title="red sneakers" -F image=@shoe.jpg http://127.0.0.1:8000/v1/categor
 from __future__ import annotations
 
 import logging
-import re
 import signal
 import socket
 import time
@@ -16,6 +15,7 @@ from ray import serve as ray_serve
 from ray.serve.config import HTTPOptions
 
 from catray.artifact import require_manifest
+from catray.cluster import connect, user_message
 from catray.config import Config
 from catray.errors import CatrayError
 from catray.serving.deployments import Ingress, MultimodalStage, TextStage
@@ -59,8 +59,6 @@ def serve(config: Config, model_dir: str | Path | None = None, blocking: bool = 
 
 
 def _start(config: Config, model_dir: str | Path | None) -> str:
-    from catray.cluster import connect
-
     started = time.monotonic()
     settings = config.serving
     folder = Path(model_dir) if model_dir else config.folder("models", config.model.name)
@@ -115,6 +113,6 @@ def _why_not() -> str | None:
     """The reason of the first deployment that didn't start: the CatrayError in its message, if there is one."""
     application = ray_serve.status().applications.get(NAME)
     for deployment in application.deployments.values() if application else ():
-        if found := re.findall(r"CatrayError: (.+)", deployment.message):
-            return str(found[-1])
+        if message := user_message(deployment.message):
+            return message
     return None

@@ -23,7 +23,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from catray.artifact import require_manifest
-from catray.cluster import quiet_data
+from catray.cluster import connect, quiet_data, user_errors
 from catray.config import Config
 from catray.errors import CatrayError
 from catray.progress import progress
@@ -40,10 +40,6 @@ def predict(config: Config, output: str | Path, model_dir: str | Path | None = N
     "products_per_second"}. Errors: CatrayError for an unknown suffix, missing embeddings or model, or embeddings that
     other encoders made than the model's.
     """
-    import ray
-
-    from catray.cluster import connect
-
     started = time.monotonic()
     output = Path(output)
     write = _writer(output)
@@ -60,14 +56,9 @@ def predict(config: Config, output: str | Path, model_dir: str | Path | None = N
     temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
     try:
         items = [{"source": str(file.absolute()), "target": str(parts / file.name)} for file in files]
-        with progress("predict", total=rows_in) as bar:
-            try:
-                for rows in _run(items, folder.absolute(), config.serving.threshold):
-                    bar.update(rows)
-            except ray.exceptions.RayError as error:
-                if (reason := _reason(error)) is not None:
-                    raise CatrayError(reason) from error
-                raise
+        with progress("predict", total=rows_in) as bar, user_errors():
+            for rows in _run(items, folder.absolute(), config.serving.threshold):
+                bar.update(rows)
         table = pa.concat_tables([pq.read_table(item["target"]) for item in items]).sort_by("key")
         _check_rows(table["key"], rows_in)
         write(table, temporary)
@@ -150,14 +141,6 @@ def _check_rows(keys: pa.ChunkedArray, rows_in: int) -> None:
     unique = pc.count_distinct(keys).as_py()
     if not len(keys) == unique == rows_in:
         raise RuntimeError(f"products were lost or doubled: {rows_in} in, {len(keys)} out, {unique} keys")
-
-
-def _reason(error: BaseException) -> str | None:
-    """The message of the CatrayError that Ray wrapped, if it is one."""
-    inner: BaseException | None = error
-    while inner is not None and not isinstance(inner, CatrayError):
-        inner = getattr(inner, "cause", None) or inner.__cause__
-    return str(inner) if inner is not None else None
 
 
 # --- formats ---------------------------------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ def model_card(
         f"# Model `{model.name}`",
         "",
         f"Categorizes products into a taxonomy of {len(taxonomy):,} nodes ({int(taxonomy.is_leaf.sum()):,} leaves, "
-        f"{int(taxonomy.level.max())} levels; `taxonomy.json`, {taxonomy.hash}). Two heads in one file: `text` (the light "
-        f"stage) and `full` (every modality). Trained by catray {__version__} in {metrics['seconds']:.0f} s.",
+        f"{int(taxonomy.level.max())} levels; `taxonomy.json`, {taxonomy.hash}). Two heads in one file: `text` (the "
+        f"light stage) and `full` (every modality). Trained by catray {__version__} in {metrics['seconds']:.0f} s.",
         "",
         "## Data",
         "",
@@ -35,8 +35,8 @@ def model_card(
         "|---|---|---|---|",
         *(f"| {s} | {r['labelled']:,} | {r['leaf']:,} | {r['leaves']:,} |" for s, r in rows.items()),
         "",
-        f"The catalog holds {catalog.get('products', 0):,} products. Near-duplicates share a split, so that none of a test "
-        "product's twins was trained on.",
+        f"The catalog holds {catalog.get('products', 0):,} products. Near-duplicates share a split, so that none of a "
+        "test product's twins was trained on.",
         "",
         "## Inputs",
         "",
@@ -64,15 +64,17 @@ def model_card(
         ),
         "| epochs | " + " | ".join(str(metrics[h]["epochs"]) for h in heads) + " |",
         "",
-        "The validation split chose the epoch, so these figures flatter a little; `catray evaluate` measures on the test "
-        "split, with intervals.",
+        "The validation split chose the epoch, so these figures flatter a little; `catray evaluate` measures on the "
+        "test split, with intervals.",
         "",
         "## Limits",
         "",
-        f"- {int(taxonomy.is_leaf.sum()) - rows['train']['leaves']:,} leaves of the taxonomy have no training product; the "
-        "model hardly ever chooses them.",
-        "- It always answers with a leaf, also for a product that has no place in the taxonomy. Probabilities are not "
-        "calibrated.",
+        f"- {int(taxonomy.is_leaf.sum()) - rows['train']['leaves']:,} leaves of the taxonomy have no training product; "
+        "the model hardly ever chooses them.",
+        "- It always answers with a leaf, also for a product that has no place in the taxonomy.",
+        "- Probabilities are calibrated on the validation split, by one temperature a head ("
+        + ", ".join(f"{head} {metrics[head]['temperature']:.2f}" for head in heads)
+        + "): on other shops they flatter.",
         "- Shops whose texts or pictures differ from the training feeds' will see lower accuracy.",
         "",
     ]

@@ -123,7 +123,7 @@ def _targets(catalog: pa.Table, taxonomy: Taxonomy) -> Tensor:
     for key, path in zip(catalog["key"].to_pylist(), paths, strict=True):
         if nodes[path] is None:
             raise CatrayError(
-                f"{key}: its label {format_path(path)!r} is not in the taxonomy; run `catray ingest` again after a change "
-                "of the taxonomy"
+                f"{key}: its label {format_path(path)!r} is not in the taxonomy; after a change of the taxonomy run "
+                "`catray ingest` again"
             )
     return torch.tensor([nodes[path] for path in paths], dtype=torch.int64)

@@ -2,7 +2,7 @@
 
 Each worker reads the catalog's labels and the embeddings by path (workers on several machines need shared storage),
 trains the text head and then the full one (loop.py), and worker 0 hands the weights over as a checkpoint. The driver
-writes the folder: config.json, taxonomy.json, model.safetensors, metrics.json, README.md (the model card) and, last,
+writes the folder: the model's files, metrics.json, README.md (the model card) and, last,
 manifest.json. A model that is already there stays until the new one is ready.
 
 Notable: one worker asks Ray for one CPU, so that training runs on any cluster, and uses the cores that it finds;
@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,15 @@ import torch
 from catray.artifact import config_hash, require_manifest, write_json, write_manifest
 from catray.config import Config
 from catray.errors import CatrayError
-from catray.fusion.model import Model
+from catray.fusion.calibration import fit_temperature
+from catray.fusion.model import FILES, Model
 from catray.fusion.trunk import Inputs, LexicalSize, vocabulary
 from catray.progress import progress
 from catray.schema import DENSE_MODALITIES
 from catray.taxonomy import Taxonomy, read_taxonomy
 from catray.training.card import model_card
 from catray.training.data import count_labelled, load_labelled
-from catray.training.loop import fit_views, score, train_head
+from catray.training.loop import fit_views, sample_logits, score, train_head
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +75,7 @@ def fit(config: Config) -> dict[str, Any]:
         (folder / "manifest.json").unlink(missing_ok=True)
         with result.checkpoint.as_directory() as checkpoint:
             for file in sorted(Path(checkpoint).iterdir()):
-                if file.name in ("config.json", "taxonomy.json", "model.safetensors"):
+                if file.name in FILES:
                     shutil.copyfile(file, folder / file.name)
     finally:
         shutil.rmtree(storage, ignore_errors=True)
@@ -210,7 +212,10 @@ def train_model(
     device: torch.device | str = "cpu",
     **loop: Any,
 ) -> tuple[Model, dict[str, Any]]:
-    """Read the data, train both heads on `device`; no Ray. `loop`: what train_head takes of report, prepare, rank, workers."""
+    """Read the data, train both heads on `device`; no Ray.
+
+    `loop`: what train_head takes of report, prepare, rank and workers.
+    """
     data = load_labelled(config.workspace, taxonomy, modalities)
     train, val = data.rows("train"), data.rows("val")
     size, words = None, None
@@ -225,7 +230,7 @@ def train_model(
     outcome: dict[str, Any] = {"val": {}, "history": {}, "left_out": {}}
     report = loop.pop("report", lambda metrics: None)
     for stage in ("text", "full"):
-        head, reads = model.head(stage), model.reads(stage)  # type: ignore[arg-type]
+        head, reads = model.head(stage), model.reads(stage)
         if head is None:
             continue
         # a product without any of the stage's modalities teaches nothing and is abstained from
@@ -236,15 +241,26 @@ def train_model(
                 raise CatrayError(f"no labelled product of the {split} split has any of {', '.join(reads)}")
         outcome["left_out"][stage] = {"train": len(train) - len(rows["train"]), "val": len(val) - len(rows["val"])}
         fit_views(head, data.batch, rows["train"], words)
+        parts = {split: (data.batch.select(kept), data.targets[kept]) for split, kept in rows.items()}
+
+        def report_head(metrics: dict[str, Any], stage: str = stage) -> None:
+            report({"head": stage, **metrics})
+
         history = train_head(
-            head, model.hierarchy,
-            (data.batch.select(rows["train"]), data.targets[rows["train"]]),
-            (data.batch.select(rows["val"]), data.targets[rows["val"]]),
-            config.model, config.seed, report=lambda m, stage=stage: report({"head": stage, **m}), **loop,
-        )  # fmt: skip
-        final = score(head, model.hierarchy, data.batch.select(rows["val"]), data.targets[rows["val"]])
+            head,
+            model.hierarchy,
+            parts["train"],
+            parts["val"],
+            config.model,
+            config.seed,
+            report=report_head,
+            **loop,
+        )
+        final = score(head, model.hierarchy, *parts["val"])
         outcome["history"][stage] = history
-        outcome["val"][stage] = {**final.__dict__, "epochs": len(history)}
+        logits, targets = sample_logits(head, model.hierarchy, *parts["val"], seed=config.seed)
+        model.temperature[stage] = fit_temperature(model.hierarchy, logits, targets)
+        outcome["val"][stage] = {**asdict(final), "epochs": len(history), "temperature": model.temperature[stage]}
     return model, outcome
 
 

@@ -25,6 +25,8 @@ from catray.fusion.trunk import DenseView, LexicalView, Views
 AVERAGE = 0.99
 WARM_UP = 0.05
 """Share of the steps in which the learning rate rises."""
+LOGITS = 200_000_000
+"""The most numbers that `sample_logits` returns."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,12 @@ class Objective(nn.Module):
         self.head = head
 
     def forward(self, batch: Batch, target: Tensor) -> Tensor:
-        return self.head.loss(batch, target)
+        loss: Tensor = self.head.loss(batch, target)  # type: ignore[operator]
+        return loss
 
 
 def fit_views(head: nn.Module, batch: Batch, rows: Tensor, words: tuple[Tensor, Tensor] | None) -> None:
-    """Set the statistics that the views take from the training rows: means, deviations, and `words`, the `vocabulary`."""
+    """Set what the views take from the training rows: means, deviations, and `words`, the `vocabulary`."""
     views = head.views
     assert isinstance(views, Views)
     for name, view in views.views.items():
@@ -86,6 +89,19 @@ def score(head: nn.Module, hierarchy: Hierarchy, batch: Batch, targets: Tensor, 
     f1 = float((2 * labelled[2] / (labelled[0] + labelled[1])).mean()) if labelled.shape[1] else 0.0
     count = max(1, len(targets))
     return Score(loss / count, 2 * shared / max(1.0, said + true), right / count, f1)
+
+
+@torch.inference_mode()
+def sample_logits(
+    head: nn.Module, hierarchy: Hierarchy, batch: Batch, targets: Tensor, seed: int, size: int = 2048
+) -> tuple[Tensor, Tensor]:
+    """(logits (b, N), targets (b,)) of labelled products; of a seeded sample where all take more than a gigabyte."""
+    device = hierarchy.group.device
+    rows = torch.randperm(len(targets), generator=torch.Generator().manual_seed(seed))
+    rows = rows[: LOGITS // hierarchy.nodes + 1].sort().values
+    head.eval()
+    logits = [head(batch.select(part).to(device)) for part in rows.split(size)]
+    return torch.cat(logits), targets[rows].to(device)
 
 
 def train_head(
@@ -170,5 +186,6 @@ def rate(step: int, total: int) -> float:
 
 @torch.no_grad()
 def update_average(average: nn.Module, head: nn.Module, keep: float) -> None:
-    targets, sources = list(average.parameters()), list(head.parameters())
+    targets: list[Tensor] = list(average.parameters())
+    sources: list[Tensor] = list(head.parameters())
     torch._foreach_lerp_(targets, sources, 1 - keep)

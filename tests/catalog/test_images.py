@@ -79,7 +79,7 @@ def test_limits() -> None:
     with pytest.raises(ValueError, match="pixels, the limit is 100 in all"):
         conform(encoded(picture()), ImageLimits(max_pixels=100))
     bomb = encoded(Image.new("L", (30_000, 30_000)), "PNG")
-    with pytest.raises(ValueError, match="pixels|decode"):
+    with pytest.raises(ValueError, match=r"pixels|decode"):
         conform(bomb, LIMITS)
 
 
@@ -111,7 +111,7 @@ def test_stores(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="outside"):
         folder.read("../secret", LIMITS)
     for store in (folder, archive_store):
-        with pytest.raises(ValueError, match="no b.jpg in pictures"):
+        with pytest.raises(ValueError, match=r"no b.jpg in pictures"):
             store.read("b.jpg", LIMITS)
     with pytest.raises(CatrayError, match="no such folder or zip"):
         ImageStore(str(tmp_path / "none"))

@@ -16,7 +16,7 @@ def test_read_labels(tmp_path: Path) -> None:
     assert read_labels(labels) == {("s", "1"): ("A", "B")}
     with pytest.raises(CatrayError, match="no such file"):
         read_labels(Labels(file=str(tmp_path / "none.csv")))
-    with pytest.raises(CatrayError, match="no column 'matc'.*Did you mean 'match'"):
+    with pytest.raises(CatrayError, match=r"no column 'matc'.*Did you mean 'match'"):
         read_labels(Labels(file=str(file), where={"matc": ["direct"]}))
 
 

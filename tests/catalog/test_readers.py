@@ -70,7 +70,7 @@ def test_parquet_by_rows(tmp_path: Path) -> None:
 
 def test_missing_and_unreadable_files_say_so(tmp_path: Path) -> None:
     feed = Feed(files=str(tmp_path / "no-*.csv"), fields=Fields(product_id="{id}"))
-    with pytest.raises(CatrayError, match="feed shop: no such file: .*no-"):
+    with pytest.raises(CatrayError, match=r"feed shop: no such file: .*no-"):
         feed_files("shop", feed)
     with pytest.raises(CatrayError, match="can't tell the format"):
         file_format("shop", feed, "x.dat")

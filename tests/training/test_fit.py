@@ -15,7 +15,7 @@ from catray.artifact import require_manifest
 from catray.config import Config
 from catray.errors import CatrayError
 from catray.fusion.batch import Batch
-from catray.fusion.model import Model
+from catray.fusion.model import FILES, Model
 from catray.taxonomy import read_taxonomy
 from catray.training.fit import fit, train_model
 
@@ -34,7 +34,7 @@ def train_here(config: Config) -> tuple[Model, dict]:
 def test_fit_writes_a_model_that_predicts(workspace: Config, ray_session: None) -> None:
     metrics = fit(workspace)
     folder = workspace.folder("models", "main")
-    names = {"config.json", "taxonomy.json", "model.safetensors", "metrics.json", "README.md", "manifest.json"}
+    names = {*FILES, "metrics.json", "README.md", "manifest.json"}
     assert {file.name for file in folder.iterdir()} == names
     assert [file.name for file in folder.parent.iterdir()] == ["main"]  # Ray's own files are gone
     assert json.loads((folder / "metrics.json").read_text()) == metrics
