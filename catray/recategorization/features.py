@@ -73,10 +73,10 @@ def read_images(catalog: Path, keys: Sequence[str]) -> dict[str, bytes]:
 def read_features(
     folder: Path, keys: Sequence[str], space: Sequence[str] | None
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """(features (n, d) float32 in the order of `keys`, known (n,) bool, the modalities used).
+    """(features (n, d) float32 in the order of `keys`, present (n, M) bool, the M modalities used).
 
-    `space` names modalities; None takes `text` and `image`, or what there is of the dense ones. `known` is false for a
-    product that has no embedding, or none of these modalities. Errors: CatrayError for a modality that isn't embedded.
+    `space` names modalities; None takes `text` and `image`, or what there is of the dense ones. `present` says which of
+    them a product has: none, where it has no embedding. Errors: CatrayError for a modality that isn't embedded.
     """
     dataset = _dataset(folder, "part-*.parquet")
     there = [name for name in DENSE_MODALITIES if name in dataset.schema.names]
@@ -102,8 +102,8 @@ def read_features(
             values = batch[name].flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
             dense[name][rows[here]] = values[here]
             mask[name][rows[here]] = batch[MASK_OF[name]].to_numpy(zero_copy_only=False)[here]
-    known = np.asarray(np.stack([mask[name] for name in chosen]).any(axis=0))
-    return combine([dense[name] for name in chosen], [mask[name] for name in chosen]), known, chosen
+    features = combine([dense[name] for name in chosen], [mask[name] for name in chosen])
+    return features, np.stack([mask[name] for name in chosen], axis=1), chosen
 
 
 def combine(dense: Sequence[np.ndarray], mask: Sequence[np.ndarray]) -> np.ndarray:

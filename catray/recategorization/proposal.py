@@ -21,9 +21,19 @@ EXAMPLES = 12
 
 
 def propose(
-    node: Sequence[str], node_id: str, products: Products, features: np.ndarray, clusters: Clusters
+    node: Sequence[str],
+    node_id: str,
+    products: Products,
+    features: np.ndarray,
+    clusters: Clusters,
+    complete: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """`products` and `features` (n, d) are those that were clustered, row by row."""
+    """`products` and `features` (n, d) are those that were clustered, row by row.
+
+    `complete` (n,) bool: has every modality (default: all have). A product that lacks one lies nearer to every center
+    than it should, and shows a reviewer less, so that it is an example only where nothing else is.
+    """
+    whole = np.ones(len(products), bool) if complete is None else complete
     found = clusters.count if clusters.count > 1 else 0
     labels = clusters.labels if found else np.full_like(clusters.labels, -1)
     terms = name_terms(products.titles, labels, found)
@@ -32,7 +42,8 @@ def propose(
     entries = []
     for k in range(found):
         rows = np.flatnonzero(labels == k)
-        typical, borderline = _typical(features, centers, rows, k, products.titles)
+        shown = rows[whole[rows]] if whole[rows].any() else rows
+        typical, borderline = _typical(features, centers, shown, k, products.titles)
         platforms = Counter(products.platforms[r] for r in rows)
         entries.append(
             {

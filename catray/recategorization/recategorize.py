@@ -63,7 +63,9 @@ def recategorize(config: Config, node: str | Sequence[str]) -> dict[str, Any]:
 
     with progress("recategorize", total=6, unit="steps") as bar:
         everything = read_products(config.folder("catalog"), path)
-        features, known, space = read_features(config.folder("embeddings"), everything.keys, settings.space)
+        features, present, space = read_features(config.folder("embeddings"), everything.keys, settings.space)
+        known = np.asarray(present.any(axis=1))
+        complete = np.asarray(present[known].all(axis=1))
         products, features = everything.select(np.flatnonzero(known)), np.ascontiguousarray(features[known])
         least = smallest_cluster(len(products), settings.min_cluster_size)
         _check_enough(path, len(everything), len(products), least)
@@ -80,7 +82,7 @@ def recategorize(config: Config, node: str | Sequence[str]) -> dict[str, Any]:
             largest=settings.largest,
             step=bar.update,
         )
-        proposal = propose(path, node_id, products, features, clusters)
+        proposal = propose(path, node_id, products, features, clusters, complete)
         scores = _score(truth, clusters) if proposal["clusters"] else None
         bar.update()
 

@@ -6,7 +6,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,17 @@ def draw(seed: int = 0, kind: str = "PNG", size: tuple[int, int] = (48, 64), mod
     """A picture of large soft patches, another one for every seed."""
     pixels = np.random.default_rng(seed).integers(0, 255, (6, 6, 3), dtype=np.uint8)
     return encode_picture(Image.fromarray(pixels).resize(size).convert(mode), kind)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """The networks are small: threads that wait for a core, on a busy machine, would cost many times their work."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -79,7 +79,7 @@ def test_pixels_that_can_not_be_written_to(encoder: ImageEncoder, images: np.nda
 def test_prepare_makes_what_encode_takes(encoder: ImageEncoder, picture: Callable[..., bytes]) -> None:
     pixels = encoder.prepare(picture(1, "JPEG"))
     assert np.array_equal(pixels, prepare_image(picture(1, "JPEG"), 32, "pad"))
-    with pytest.raises(ValueError, match="decoded"):
+    with pytest.raises(ValueError, match="decoded|read"):
         encoder.prepare(b"no picture")
 
 

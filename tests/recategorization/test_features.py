@@ -25,16 +25,17 @@ def test_products_at_or_below_the_node(make_workspace) -> None:
 def test_features_follow_the_keys_whatever_the_order_of_the_files(make_workspace) -> None:
     config = make_workspace(per_kind=5)
     keys = read_products(config.folder("catalog"), SHOES).keys
-    features, known, space = read_features(config.folder("embeddings"), keys, None)
+    features, present, space = read_features(config.folder("embeddings"), keys, None)
     assert space == ["text", "image"]
     assert features.shape == (19, 16 + 24)
     assert features.dtype == np.float32
-    lost = {key for key, there in zip(keys, known, strict=True) if not there}
+    lost = {key for key, there in zip(keys, present.any(axis=1), strict=True) if not there}
     # the blank one is embedded without text and image; the 0th has neither; the others aren't embedded
     assert lost == {"north/0", "south/a", "south/b", "south/c", "south/blank"}
     backwards, _, _ = read_features(config.folder("embeddings"), keys[::-1], None)
     np.testing.assert_allclose(backwards[::-1], features, atol=1e-5)
     assert not features[keys.index("south/9"), :16].any()  # no text
+    assert present[keys.index("south/9")].tolist() == [False, True]
     assert features[keys.index("south/9"), 16:].any()
 
 

@@ -41,6 +41,17 @@ def test_evidence_and_examples_of_each_cluster() -> None:
     json.dumps(proposal)
 
 
+def test_products_that_lack_a_modality_are_no_examples_while_others_are_there() -> None:
+    x = np.repeat(np.array([[1.0, 1.0], [-1.0, -1.0]], np.float32), 10, axis=0)
+    complete = np.ones(20, bool)
+    x[:4], complete[:4] = 0.9, False  # next to the center, for what they lack is the mean
+    complete[10:] = False  # nobody of this cluster has all
+    found = clusters([0] * 10 + [1] * 10)
+    one, other = propose(NODE, "id", products([f"t{i}" for i in range(20)]), x, found, complete)["clusters"]
+    assert set(one["typical"]) <= {f"p/{i}" for i in range(4, 10)} and one["size"] == 10
+    assert other["typical"]
+
+
 def test_a_repeated_title_is_shown_once() -> None:
     proposal = propose(NODE, "id", products(["same"] * 20), np.eye(20, dtype=np.float32), clusters([0] * 10 + [1] * 10))
     assert [len(c["typical"]) for c in proposal["clusters"]] == [1, 1]

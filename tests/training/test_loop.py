@@ -41,6 +41,7 @@ TREE = Taxonomy.from_paths(
     [("Shoes", "Boots", "Rain"), ("Shoes", "Boots", "Snow"), ("Shoes", "Sandals"), ("Bags",), ("Tops", "Knits")]
 )
 LEAVES = np.flatnonzero(TREE.is_leaf)
+BAGS = TREE.index(("Bags",))
 DIMS = {"text": 6, "image": 5}
 BUCKETS = 40
 CONFIG = ModelConfig(hidden=16, dropout=0.1, modality_dropout=0.1, epochs=6, patience=6, batch_size=32)
@@ -212,6 +213,7 @@ def test_score_agrees_with_the_evaluation(size: int, epochs: int) -> None:
     generator = torch.Generator().manual_seed(0)
     targets = targets.clone()
     targets[:40] = torch.randint(len(TREE), (40,), generator=generator)  # wrong ones, and labels at inner nodes
+    targets[targets == BAGS] = TREE.index(("Shoes",))  # a leaf that is only ever predicted
     assert not TREE.is_leaf[targets.numpy()].all()
     found = score(head.train(), head.hierarchy, batch, targets, size=size)
     expected = metrics.evaluate(TREE, targets.numpy(), predictions(head, batch))
@@ -220,6 +222,7 @@ def test_score_agrees_with_the_evaluation(size: int, epochs: int) -> None:
     assert found.leaf_macro_f1 == pytest.approx(expected["leaf_macro_f1"], abs=1e-9)
     with torch.inference_mode():
         assert found.loss == pytest.approx(float(head.hierarchy.loss(head(batch), targets)), rel=1e-4)
+    assert (BAGS in predictions(head, batch)) or not epochs
     assert all(0 < x < 1 for x in (found.hF, found.exact_path, found.leaf_macro_f1))
 
 
@@ -287,6 +290,48 @@ def test_a_later_best_epoch_is_kept_too() -> None:
     assert score(head, head.hierarchy, *val).loss == pytest.approx(history[best]["val_loss"], rel=1e-5)
 
 
+def test_an_equal_score_is_no_improvement() -> None:
+    head = make()
+    history = train(head, changed(epochs=60, patience=2, learning_rate=5e-3), val=products(40, seed=1, noise=0.1))
+    first = [h["val_hF"] for h in history].index(1.0)
+    assert len(history) == first + 1 + 2
+    found = score(head, head.hierarchy, *products(40, seed=1, noise=0.1))
+    assert found.loss == pytest.approx(history[first]["val_loss"], rel=1e-5)
+    assert found.loss > history[-1]["val_loss"]  # it went on improving, but not in what decides
+
+
+class Witness(nn.Module):
+    """The objective, and which products it was given, batch by batch."""
+
+    def __init__(self, objective: nn.Module, seen: list[list[float]]) -> None:
+        super().__init__()
+        self.objective, self.seen = objective, seen
+
+    def forward(self, batch: Batch, target: Tensor) -> Tensor:
+        self.seen.append(batch.dense["text"][:, 0].tolist())
+        loss: Tensor = self.objective(batch, target)
+        return loss
+
+
+def test_every_epoch_reads_all_in_another_order() -> None:
+    everything = sorted(products(200)[0].dense["text"][:, 0].tolist())
+    seen: list[list[float]] = []
+    train(make(), changed(epochs=2, batch_size=64), prepare=lambda module: Witness(module, seen))
+    assert [len(batch) for batch in seen] == [64, 64, 64, 8] * 2
+    first, second = sum(seen[:4], []), sum(seen[4:], [])
+    assert sorted(first) == sorted(second) == everything and first != second
+
+
+def test_workers_share_the_batches_of_one() -> None:
+    alone: list[list[float]] = []
+    shared: list[list[list[float]]] = [[], []]
+    train(make(), changed(epochs=2, batch_size=64), prepare=lambda module: Witness(module, alone))
+    for rank, own in enumerate(shared):
+        config = changed(epochs=2, batch_size=64)
+        train(make(), config, prepare=lambda module, own=own: Witness(module, own), rank=rank, workers=2)
+    assert [sorted(a + b) for a, b in zip(*shared, strict=True)] == [sorted(batch) for batch in alone]
+
+
 def test_what_is_kept_is_the_average() -> None:
     """After one step of a whole-batch epoch the average has gone nine tenths of the way (done / (done + 9) kept)."""
     head, start = make(), make()
@@ -301,13 +346,12 @@ def test_what_is_kept_is_the_average() -> None:
 
 @pytest.mark.parametrize("kind", [Early, Late])
 def test_a_seed_decides_everything(kind: type[Early] | type[Late]) -> None:
-    def run(seed: int) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
+    def run(seed: int, drawn: int) -> tuple[list[dict[str, float]], dict[str, Tensor]]:
         head = make(kind)
-        torch.rand(seed + 7)  # whatever was drawn before does not matter
+        torch.rand(drawn)  # whatever was drawn before does not matter
         return train(head, changed(epochs=2), seed=seed), head.state_dict()
 
-    (history, weights), (again, same), (_, other) = run(3), run(3), run(4)
-    torch.manual_seed(99)
+    (history, weights), (again, same), (_, other) = run(3, 0), run(3, 7), run(4, 0)
     assert history == again and all(torch.equal(weights[name], same[name]) for name in weights)
     assert any(not torch.equal(weights[name], other[name]) for name in weights)
 
