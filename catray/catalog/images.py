@@ -86,7 +86,7 @@ def conform(data: bytes, limits: ImageLimits) -> tuple[bytes, str | None]:
             if image.width * image.height > limits.max_pixels:
                 raise ValueError(f"{image.width} x {image.height} pixels, the limit is {limits.max_pixels:,} in all")
             kept = image.format in KEPT_FORMATS and image.mode in KEPT_MODES and image.getexif().get(0x0112, 1) == 1
-            kept = kept and getattr(image, "n_frames", 1) == 1
+            kept = kept and getattr(image, "n_frames", 1) == 1 and "transparency" not in image.info
             image.load()
         if not kept:
             image = on_white(ImageOps.exif_transpose(image))
@@ -107,7 +107,7 @@ def on_white(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         array = np.asarray(image, dtype=np.float32)
         return Image.fromarray((array * (255.0 / max(255.0, float(array.max())))).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "P", "RGBa", "La"):
+    if image.mode in ("RGBA", "LA", "PA", "P", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")

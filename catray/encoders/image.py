@@ -79,6 +79,10 @@ def _load(spec: ImageSpec) -> Any:
             known = timm.models.get_pretrained_cfg(name)
             if known and known.fixed_input_size and known.input_size[-1] != spec.size:
                 options["img_size"] = spec.size  # a ViT of another size: timm resizes its position embeddings
-        return timm.create_model(name, pretrained=True, num_classes=0, **options).eval()
+        model = timm.create_model(name, pretrained=True, num_classes=0, **options).eval()
+        patches: Any = getattr(model, "patch_embed", None)
+        if getattr(patches, "strict_img_size", False) and patches.img_size[-1] != spec.size:
+            model.set_input_size(img_size=spec.size)  # of the hub or a directory: as above, once it is loaded
+        return model
     except Exception as error:  # the hub, the file system, JSON, safetensors: each has errors of its own
         raise sources.cannot_load("image", spec.source, error) from error

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import io
 import logging
+import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from catray.encoders.lexical import lexical_ids
 from catray.encoders.presets import Fit, Preset
@@ -127,6 +128,8 @@ def prepare_image(data: bytes, size: int, fit: Fit = "pad") -> np.ndarray:
             return np.asarray(_square(image, size, fit), dtype=np.uint8)
     except ValueError:
         raise
+    except UnidentifiedImageError:
+        raise ValueError("not a picture that can be read") from None
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, zlib.error and others
         raise ValueError(f"can't be decoded: {str(error) or type(error).__name__}") from error
 
@@ -140,15 +143,17 @@ ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
 def _clean(text: str | None, limit: int) -> str:
-    """One line of valid Unicode, without control characters, cut at `limit` characters."""
+    """One line of valid Unicode, without control characters and soft hyphens, cut at `limit` characters."""
     if not text:
         return ""
     text = text[: 4 * limit].encode("utf-8", "replace").decode("utf-8")  # lone surrogates become "?"
-    text = "".join(c if c.isprintable() else " " for c in text)
+    text = "".join(c if c.isprintable() else "" if unicodedata.category(c) == "Cf" else " " for c in text)
     return " ".join(text.split())[:limit].rstrip()
 
 
 def _on_white(image: Image.Image) -> Image.Image:
+    if "transparency" in image.info and image.mode in ("1", "L", "RGB"):  # a PNG's transparent color
+        image = image.convert("RGBA")
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I"):  # 16-bit gray
@@ -164,15 +169,15 @@ def _square(image: Image.Image, size: int, fit: Fit) -> Image.Image:
     if fit == "squash":
         return image.resize((size, size), Image.Resampling.BICUBIC)
     sides = image.size
-    scale = size / (max(sides) if fit == "pad" else min(sides))
-    width, height = (max(1, round(side * scale)) for side in sides)
     if fit == "pad":
+        width, height = (max(1, round(side * size / max(sides))) for side in sides)
         canvas = Image.new("RGB", (size, size), "white")
         small = image.resize((width, height), Image.Resampling.BICUBIC)
         canvas.paste(small, ((size - width) // 2, (size - height) // 2))
         return canvas
-    left, top = (width - size) // 2, (height - size) // 2
-    return image.resize((width, height), Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
+    left, top = ((side - min(sides)) / 2 for side in sides)
+    box = (left, top, left + min(sides), top + min(sides))
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=box)  # cut first: a strip would grow beyond bounds
 
 
 def _bytes(array: np.ndarray) -> bytes:

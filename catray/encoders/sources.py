@@ -59,13 +59,15 @@ def status(source: str, family: Family) -> tuple[bool, str, str]:
     """(can it load here without a network, where it lies or why not, how to mend it)."""
     if source.startswith("package:"):
         return compact.status(source.removeprefix("package:"))
-    if source.startswith("tiny:"):
+    if source.startswith("tiny:") and source.removeprefix("tiny:") in tiny.BUILDERS:
         return True, "made on first use, random weights", ""
     try:
         where = locate(source)
     except CatrayError as error:
         return False, str(error), "give a directory that exists, or a hub id"
     if isinstance(where, Path):
+        if not any(path.suffix in (".safetensors", ".bin", ".pt") for path in where.iterdir()):
+            return False, f"{where} holds no weights", "give the directory that a model was saved to"
         return True, str(where), ""
     cached = _cached(where, family)
     if cached:
@@ -99,6 +101,8 @@ def image_size(source: str, family: Family) -> int | None:
     if source.startswith(("package:", "tiny:")):
         return {"image": compact.IMAGE_SIZE, "clip": None}.get(family) if source.startswith("package:") else tiny.SIZE
     where = locate(source)
+    if isinstance(where, str) and "/" in where and (family == "image" or ":" in where):
+        where = _cached(where, family) or where  # a hub model that the library has no entry of
     if family == "clip":
         if isinstance(where, Path):
             config = _read_json(where / "open_clip_config.json").get("model_cfg", {})
@@ -178,5 +182,8 @@ def _repository(name: str, family: Family) -> str | None:
 def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    value = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CatrayError(f"{path}: not a JSON file: {error}") from error
     return value if isinstance(value, dict) else {}

@@ -16,10 +16,9 @@ SIZE = 32
 
 
 def directory(part: str) -> Path:
-    builders = {"text": build_text, "image": build_image, "clip": build_clip}
-    if part not in builders:
-        raise CatrayError(f"tiny:{part}: no such model (there are: {', '.join(builders)})")
-    return compact.make_once(compact.cache() / f"{REVISION.replace(' ', '-')}-{part}", builders[part])
+    if part not in BUILDERS:
+        raise CatrayError(f"tiny:{part}: no such model (there are: {', '.join(BUILDERS)})")
+    return compact.make_once(compact.cache() / f"{REVISION.replace(' ', '-')}-{part}", BUILDERS[part])
 
 
 def build_text(folder: Path) -> None:
@@ -104,3 +103,6 @@ def build_clip(folder: Path) -> None:
     save_file(model.state_dict(), folder / "open_clip_model.safetensors", metadata={"format": "pt"})
     config = {"model_cfg": model_cfg, "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+
+
+BUILDERS = {"text": build_text, "image": build_image, "clip": build_clip}

@@ -58,6 +58,9 @@ def test_exif_turns() -> None:
 def test_transparency_becomes_white() -> None:
     kept, _ = conform(encoded(Image.new("RGBA", (8, 8), (0, 0, 0, 0)), "PNG"), LIMITS)
     assert np.asarray(Image.open(io.BytesIO(kept))).min() > 250
+    keyed = encoded(Image.new("RGB", (8, 8), (9, 9, 9)), "PNG", transparency=(9, 9, 9))  # one color is transparent
+    kept, _ = conform(keyed, LIMITS)
+    assert np.asarray(Image.open(io.BytesIO(kept))).min() > 250
 
 
 @pytest.mark.parametrize(

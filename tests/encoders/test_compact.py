@@ -83,7 +83,6 @@ def test_other_weights_than_expected_are_refused(tmp_path: Path) -> None:
         compact.build_efficientnet(tmp_path / "other.pth", tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="compact.directory: only CatrayError and OSError of a builder are told well")
 def test_damaged_weights_are_told_with_the_mend(
     tmp_path: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

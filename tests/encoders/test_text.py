@@ -14,9 +14,9 @@ from catray.encoders.text import TextEncoder
 from catray.errors import CatrayError
 
 TEXTS = ["red shoe", "a", "", "soft leather bag with two long handles and a zip", "größe 42 · 靴 👟", "red shoe"]
-LONG = "x y " * 250_000
+LONG = "x y " * 50_000
 ODD = [
-    LONG,
+    LONG * 5,
     "\x00\x01\x1f\x7f",
     "\ud800 \udfff",
     "👩‍👩‍👧 🇫🇷 👟",
