@@ -8,14 +8,14 @@ README.md and, last, manifest.json.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import safetensors.torch
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from torch import Tensor, nn
 
 from catray import __version__
@@ -35,6 +35,21 @@ FILES = ("config.json", "taxonomy.json", "model.safetensors", "calibration.json"
 TEXT_MODALITIES = ("text", "clip_text", "lexical")
 """What the text stage sees."""
 Stage = Literal["text", "full"]
+
+
+class Description(BaseModel):
+    """config.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int
+    catray: str
+    taxonomy: str = Field(description="its hash")
+    modalities: list[str]
+    dims: dict[str, PositiveInt]
+    lexical: LexicalSize | None
+    encoders: dict[str, Any] = Field(description="what made the embeddings, as Encoders.describe tells it")
+    settings: ModelConfig
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,8 @@ class Model:
         """Categorize the products of `batch` (on any device), `batch_size` at a time."""
         if stage not in ("text", "full"):
             raise CatrayError(f"stage {stage!r}: expected 'text' or 'full'")
+        if decoding not in ("joint", "greedy"):
+            raise CatrayError(f"decoding {decoding!r}: expected 'joint' or 'greedy'")
         reads, head = self.reads(stage), self.head(stage)
         if missing := [m for m in reads if m not in batch.mask]:
             raise CatrayError(f"the model reads {', '.join(missing)}, which the batch doesn't hold")
@@ -152,54 +169,64 @@ class Model:
     def save(self, folder: str | Path) -> None:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        description = {
-            "format": FORMAT,
-            "catray": __version__,
-            "taxonomy": self.taxonomy.hash,
-            "modalities": self.modalities,
-            "dims": self.inputs.dims,
-            "lexical": asdict(self.inputs.lexical) if self.inputs.lexical else None,
-            "encoders": self.encoders,
-            "settings": self.config.model_dump(mode="json"),
-        }
+        description = Description(
+            format=FORMAT,
+            catray=__version__,
+            taxonomy=self.taxonomy.hash,
+            modalities=self.modalities,
+            dims=self.inputs.dims,
+            lexical=self.inputs.lexical,
+            encoders=self.encoders,
+            settings=self.config,
+        )
         self.taxonomy.write(folder / "taxonomy.json")
         safetensors.torch.save_file(self.state(), folder / "model.safetensors")
         write_json(folder / "calibration.json", {stage: {"temperature": t} for stage, t in self.temperature.items()})
-        write_json(folder / "config.json", description)
+        write_json(folder / "config.json", description.model_dump(mode="json"))
 
     @classmethod
     def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> Model:
         """Errors: CatrayError for a missing or damaged file, another format, or files that don't belong together."""
         folder = Path(folder)
+        description = _description(folder)
         for name in FILES:
             if not (folder / name).is_file():
                 raise CatrayError(f"{folder}: no {name} there, so this is no model; run `catray train` first")
         try:
-            description = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             taxonomy = Taxonomy.from_json(json.loads((folder / "taxonomy.json").read_text(encoding="utf-8")))
             calibration = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
             temperature = {stage: float(calibration[stage]["temperature"]) for stage in ("text", "full")}
-        except (KeyError, TypeError, ValueError) as error:
-            what = "config.json, taxonomy.json or calibration.json"
-            raise CatrayError(f"{folder}: {what} is damaged ({error}); train again") from error
-        if not isinstance(description, dict) or description.get("format") != FORMAT:
-            found = description.get("format") if isinstance(description, dict) else None
-            raise CatrayError(f"{folder}: model format {found}, this catray reads {FORMAT}; train again")
-        if description["taxonomy"] != taxonomy.hash:
+        except (CatrayError, KeyError, TypeError, ValueError) as error:
+            raise CatrayError(
+                f"{folder}: taxonomy.json or calibration.json is damaged ({error}); train again"
+            ) from error
+        if description.taxonomy != taxonomy.hash:
             raise CatrayError(f"{folder}: taxonomy.json is not the taxonomy that the model was trained on; train again")
-        try:
-            config = ModelConfig.model_validate(description["settings"])
-        except ValidationError as error:
-            where = ", ".join(".".join(str(x) for x in e["loc"]) for e in error.errors())
-            raise CatrayError(f"{folder}: config.json has settings unknown here ({where}); train again") from error
-        lexical = LexicalSize(**description["lexical"]) if description["lexical"] else None
-        model = cls(taxonomy, config, description["encoders"], Inputs(description["dims"], lexical))
-        if model.modalities != description["modalities"]:
+        inputs = Inputs(description.dims, description.lexical)
+        if inputs.modalities != description.modalities:
             raise CatrayError(f"{folder}: config.json contradicts itself about the modalities; train again")
+        model = cls(taxonomy, description.settings, description.encoders, inputs)
         try:
             model.load_state(safetensors.torch.load_file(folder / "model.safetensors"))
         except (safetensors.SafetensorError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = " ".join(str(error).split())[:300]
             raise CatrayError(f"{folder}: model.safetensors doesn't fit config.json ({reason}); train again") from error
         model.temperature = temperature
         return model.to(device)
+
+
+def _description(folder: Path) -> Description:
+    if not (folder / "config.json").is_file():
+        raise CatrayError(f"{folder}: no config.json there, so this is no model; run `catray train` first")
+    try:
+        raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CatrayError(f"{folder}: config.json is damaged ({error}); train again") from error
+    found = raw.get("format") if isinstance(raw, dict) else None
+    if found != FORMAT:
+        raise CatrayError(f"{folder}: model format {found}, this catray reads {FORMAT}; train again")
+    try:
+        return Description.model_validate(raw)
+    except ValidationError as error:
+        where = ", ".join(".".join(str(x) for x in e["loc"]) for e in error.errors())
+        raise CatrayError(f"{folder}: config.json doesn't fit this catray ({where}); train again") from error

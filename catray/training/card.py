@@ -10,6 +10,11 @@ from catray.taxonomy import Taxonomy
 
 LABELS = {"hF": "hierarchical F1", "exact_path": "exact path", "leaf_macro_f1": "leaf macro-F1", "loss": "loss (nats)"}
 
+_HEADS = {
+    ("text", "full"): "Two heads in one file: `text` (the light stage) and `full` (every modality).",
+    ("full",): "One head, `full`: no modality that the light text stage reads was trained on.",
+}
+
 
 def model_card(
     config: Config,
@@ -26,8 +31,8 @@ def model_card(
         f"# Model `{model.name}`",
         "",
         f"Categorizes products into a taxonomy of {len(taxonomy):,} nodes ({int(taxonomy.is_leaf.sum()):,} leaves, "
-        f"{int(taxonomy.level.max())} levels; `taxonomy.json`, {taxonomy.hash}). Two heads in one file: `text` (the "
-        f"light stage) and `full` (every modality). Trained by catray {__version__} in {metrics['seconds']:.0f} s.",
+        f"{int(taxonomy.level.max())} levels; `taxonomy.json`, {taxonomy.hash}). "
+        f"{_HEADS[tuple(heads)]} Trained by catray {__version__} in {metrics['seconds']:.0f} s.",
         "",
         "## Data",
         "",

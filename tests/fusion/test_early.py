@@ -120,6 +120,21 @@ def test_products_of_nothing_are_all_alike() -> None:
     assert torch.isfinite(logits).all() and torch.equal(logits, logits[:1].expand_as(logits))
 
 
+def test_the_mask_itself_is_read() -> None:
+    """A missing modality is not the same as one whose view happens to be the vector that stands for it."""
+    head = make().eval()
+    with torch.no_grad():
+        for name in ("text", "image"):
+            head.views.missing[name].copy_(head.views.views[name](torch.zeros(1, INPUTS.dims[name]))[0])
+    batch, _ = products(40)
+    zeros = {name: torch.zeros_like(x) for name, x in batch.dense.items()}
+    there, missing = (
+        Batch(zeros, batch.mask | {"image": torch.full((40,), value)}, batch.lexical) for value in (True, False)
+    )
+    assert torch.equal(head.views(there)[0][1], head.views(missing)[0][1])
+    assert not torch.allclose(head(there), head(missing))
+
+
 def test_modality_dropout_leaves_something_and_ends_with_training() -> None:
     head = make(modality_dropout=0.9)
     batch, _ = products(200)
