@@ -116,7 +116,7 @@ class ModelConfig(Settings):
     modality_dropout: float = Field(0.1, ge=0, lt=1)
     epochs: int = Field(20, gt=0)
     patience: int = Field(5, gt=0, description="epochs without a better validation score before stopping")
-    batch_size: int = Field(256, gt=0)
+    batch_size: int = Field(256, gt=0, description="at most; a small catalog takes smaller batches")
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
     workers: int = Field(1, gt=0, description="Ray Train workers")

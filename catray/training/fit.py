@@ -40,6 +40,8 @@ from catray.training.data import count_labelled, load_labelled
 from catray.training.loop import fit_views, sample_logits, score, train_head
 
 log = logging.getLogger(__name__)
+STEPS, SMALLEST_BATCH = 64, 32
+"""A small catalog takes smaller batches: with the usual ones an epoch is a few steps, and the heads stay unfinished."""
 
 
 def fit(config: Config) -> dict[str, Any]:
@@ -241,6 +243,8 @@ def train_model(
                 raise CatrayError(f"no labelled product of the {split} split has any of {', '.join(reads)}")
         outcome["left_out"][stage] = {"train": len(train) - len(rows["train"]), "val": len(val) - len(rows["val"])}
         fit_views(head, data.batch, rows["train"], words)
+        batch_size = max(SMALLEST_BATCH, min(config.model.batch_size, len(rows["train"]) // STEPS))
+        settings = config.model.model_copy(update={"batch_size": batch_size})
         parts = {split: (data.batch.select(kept), data.targets[kept]) for split, kept in rows.items()}
 
         def report_head(metrics: dict[str, Any], stage: str = stage) -> None:
@@ -251,7 +255,7 @@ def train_model(
             model.hierarchy,
             parts["train"],
             parts["val"],
-            config.model,
+            settings,
             config.seed,
             report=report_head,
             **loop,
