@@ -62,13 +62,19 @@ def demo_catalog(
     products: Annotated[int, typer.Option(min=1)] = 3000,
     platforms: Annotated[int, typer.Option(min=1)] = 8,
     seed: int = 0,
+    shift: Annotated[
+        float, typer.Option(min=0, max=3, help="How far apart the platforms lie: 0 all alike, 1 as usual, 2 far.")
+    ] = 1.0,
+    tasks: Annotated[
+        int | None, typer.Option(min=1, help="Ray tasks that draw, each a range of products; default: by size.")
+    ] = None,
 ) -> None:
-    """Draw the demo catalog: the feeds of made-up shops, with pictures."""
+    """Draw the demo catalog: the feeds of made-up shops, with pictures; a large one in parallel, through Ray Data."""
     from catray.catalog.demo import write_demo
     from catray.progress import progress
 
     with progress("draw", total=products) as bar:
-        write_demo(out, products, platforms, seed, bar.update)
+        write_demo(out, products, platforms, seed, bar.update, shift, tasks)
     note(f"{products:,} products of {platforms} platforms in {out}; next: catray ingest --config {out / 'config.yaml'}")
 
 
@@ -86,8 +92,23 @@ def demo(
 
 
 @app.command()
-def ingest(config: ConfigOption, set: SetOption = []) -> None:  # noqa: B006
+def ingest(
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="The workspace's YAML file.")] = None,
+    set: SetOption = [],  # noqa: B006
+    propose: Annotated[
+        str | None, typer.Option(metavar="FEED", help="Print the YAML that maps an unknown feed, and do no more.")
+    ] = None,
+    images: Annotated[str | None, typer.Option(help="With --propose: where its pictures are.")] = None,
+) -> None:
     """Feeds -> catalog: map, validate, label, group near-duplicates, split."""
+    if propose is not None:
+        from catray.catalog.propose import propose as guess
+        from catray.catalog.propose import to_yaml
+
+        print(to_yaml(guess(propose, images), Path(propose).absolute().parent.name), end="")
+        return
+    if config is None:
+        raise CatrayError("which workspace? Give --config FILE (--propose FEED writes the settings of a new feed)")
     from catray.catalog.ingest import ingest as run
 
     settings = _start(config, set)

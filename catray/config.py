@@ -9,12 +9,13 @@ Paths are taken as given: relative ones count from the working directory.
 
 from __future__ import annotations
 
+import codecs
 import re
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from catray.errors import CatrayError, nearest
 
@@ -30,7 +31,14 @@ class SplitColumn(Settings):
     """A category path held by one column: a list, or a text to split."""
 
     column: str
-    separator: str = ">"
+    separator: str | list[str] = Field(">", description="of a list, the first that the text holds")
+
+    @field_validator("separator")
+    @classmethod
+    def _not_empty(cls, value: str | list[str]) -> str | list[str]:
+        if not value or "" in ([value] if isinstance(value, str) else value):
+            raise ValueError('a separator must have a character: `>`, or `[">", "/"]` to try several in order')
+        return value
 
 
 PathField = SplitColumn | list[str]
@@ -52,9 +60,33 @@ class Fields(Settings):
 class Feed(Settings):
     enabled: bool = True
     files: str | list[str] = Field(description="paths or glob patterns")
-    format: Literal["auto", "csv", "jsonl", "parquet"] = "auto"
-    images: str | None = Field(None, description="a folder or a zip; without it `fields.image` must give bytes")
+    format: Literal["auto", "csv", "tsv", "jsonl", "json", "xml", "parquet"] = "auto"
+    delimiter: str | None = Field(None, description="of csv and tsv; default: told from the file")
+    encoding: str | None = Field(None, description="utf-8, cp1252, utf-16 ...; default: told from the file")
+    images: str | None = Field(
+        None,
+        description="a folder, zip, tar, or a pattern of them; without it `fields.image` gives bytes, base64 or a URL",
+    )
     fields: Fields
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, value: str | None) -> str | None:
+        value = "\t" if value in ("\\t", "tab") else value
+        if value is not None and (len(value) != 1 or not value.isascii() or value in "\"'\r\n\0"):
+            raise ValueError("expected one ASCII character that is no quote and no line end, for instance `;`")
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                "x".encode(value)
+                codecs.getincrementaldecoder(value)
+        except (LookupError, ValueError):
+            raise ValueError("no such encoding: for instance utf-8, cp1252 or utf-16") from None
+        return value
 
 
 class Labels(Settings):
@@ -70,6 +102,22 @@ class Labels(Settings):
 class ImageLimits(Settings):
     max_bytes: int = Field(20_000_000, gt=0)
     max_pixels: int = Field(50_000_000, gt=0)
+
+
+class Downloads(Settings):
+    """How pictures behind URLs are fetched."""
+
+    per_host: int = Field(4, gt=0, description="requests at once to one host, in one process")
+    total: int = Field(16, gt=0, description="requests at once, in one process")
+    timeout_s: float = Field(30, gt=0, description="from asking to the last byte, redirects included")
+    max_bytes: int = Field(20_000_000, gt=0)
+    max_redirects: int = Field(5, ge=0)
+    retries: int = Field(3, ge=0, description="after 429, 5xx and broken connections")
+    backoff_s: float = Field(0.5, ge=0, description="wait before the first retry, doubled with each; less by chance")
+    max_wait_s: float = Field(30, ge=0, description="the longest wait, whatever Retry-After says")
+    give_up: int = Field(20, gt=0, description="connections failed or put off in a row; then the host is left alone")
+    cache: str | None = Field(None, description="folder of answers that have an ETag or a date, asked for again by it")
+    allow_private: bool = Field(False, description="for tests: any address, any port")
 
 
 class SplitShares(Settings):
@@ -88,6 +136,7 @@ class CatalogConfig(Settings):
     feeds: dict[str, Feed] = {}
     labels: Labels | None = None
     images: ImageLimits = ImageLimits()
+    downloads: Downloads = Downloads()
     split: SplitShares = SplitShares()
     shard_size: int = Field(1000, gt=0, description="products a file: the unit of work and of resuming")
 

@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from catray.config import Feed
 
 ROOT = Path(__file__).parents[1]
 
@@ -61,3 +64,19 @@ def test_doctor_says_how_to_mend() -> None:
     assert result.returncode == 0, result.stderr
     for part in ("Python", "ray", "torch", "CUDA", "cuML", "cores", "memory", "preset compact", "preset paper"):
         assert part in result.stdout
+
+
+def test_a_mapping_is_proposed_for_an_unknown_feed(tmp_path: Path) -> None:
+    feed = tmp_path / "shop" / "feed.csv"
+    feed.parent.mkdir()
+    rows = "".join(f"SKU-{i:04d};Red cotton shirt number {i};Clothing > Shirts\n" for i in range(60))
+    feed.write_text("artikel;name;category\n" + rows)
+    result = catray("ingest", "--propose", str(feed))
+    assert result.returncode == 0, result.stderr
+    feeds = yaml.safe_load("feeds:\n" + result.stdout)["feeds"]
+    fields = Feed.model_validate(feeds["shop"]).fields
+    assert (fields.product_id, fields.title) == ("{artikel}", "{name}")
+    result = catray("ingest")
+    assert result.returncode == 2 and "--config FILE" in result.stderr
+    result = catray("ingest", "--propose", str(tmp_path / "none.csv"))
+    assert result.returncode == 2 and "no such file" in result.stderr

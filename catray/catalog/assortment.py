@@ -76,9 +76,13 @@ def model_name(number: int, seed: int) -> str:
 
 
 def make_item(rng: random.Random, number: int, seed: int, mix: Mapping[str, float]) -> Item:
-    """Draw a product. `mix` weighs the top-level nodes: what the shop mainly sells."""
+    """Draw a product. `mix` weighs the top-level nodes and the leaves ("A > B"): what the shop mainly sells."""
     entries = leaves()
-    weights = [entry["share"] * mix.get(path[0], 1.0) for path, entry in entries.items()]
+    names = data("assortment")["leaves"]
+    weights = [
+        entry["share"] * mix.get(path[0], 1.0) * mix.get(name, 1.0)
+        for name, (path, entry) in zip(names, entries.items(), strict=True)
+    ]
     path = rng.choices(list(entries), weights)[0]
     leaf = entries[path]
     arguments = dict(leaf["look"])

@@ -1,21 +1,25 @@
 """A demo shop's feed on disk - CSV, JSONL or Parquet, with a folder, a zip or a column of pictures - and the settings
-that read it all. Written as it comes: memory stays flat."""
+that read it all. A feed comes in parts, each written by whoever draws a range of products, as it comes: memory stays
+flat."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import os
+import uuid
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from catray.catalog.assortment import SEPARATOR
 from catray.catalog.shops import Shop
 
 if TYPE_CHECKING:
-    from catray.catalog.demo import Product
+    from catray.catalog.demo_products import Product
 
 BATCH = 500  # rows a Parquet row group
 LEVELS = 4  # columns of a path that has one a level
@@ -23,29 +27,73 @@ EPOCH = (2024, 1, 1, 0, 0, 0)  # of the files in a zip: the same catalog is the 
 JUNK = b"<html><body>404 Not Found</body></html>\n"
 
 
-class FeedFile:
-    """One shop's feed, open for writing."""
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name to write to; the file takes its own when it is whole, and none if writing fails."""
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
-    def __init__(self, folder: Path, shop: Shop) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+
+@contextmanager
+def text_file(path: Path) -> Iterator[TextIO]:
+    with whole(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        yield stream
+
+
+class FeedPart:
+    """A part of one shop's feed, open for writing (a context manager)."""
+
+    def __init__(self, folder: Path, shop: Shop, number: int) -> None:
+        (folder / "images" if shop.pictures == "folder" else folder).mkdir(parents=True, exist_ok=True)
         self.folder, self.shop = folder, shop
         self.late: list[str | dict[str, Any]] = []  # broken rows, for the end
         self.rows: list[dict[str, Any]] = []
-        self.zip = zipfile.ZipFile(folder / "images.zip", "w") if shop.pictures == "zip" else None
-        if shop.pictures == "folder":
-            (folder / "images").mkdir(exist_ok=True)
+        self.files = ExitStack()
+        self.zip: zipfile.ZipFile | None = None
+        self.stream: TextIO | None = None
         self.parquet: Any = None
-        path = folder / f"products.{shop.format}"
-        self.stream = None if shop.format == "parquet" else path.open("w", encoding="utf-8", newline="")
-        if self.stream and shop.format == "csv":
-            csv.writer(self.stream).writerow(self.header)
+        if shop.pictures == "zip":
+            temporary = self.files.enter_context(whole(folder / f"images-{number:05d}.zip"))
+            self.zip = self.files.enter_context(zipfile.ZipFile(temporary, "w"))
+        path = folder / f"products-{number:05d}.{shop.format}"
+        if shop.format == "parquet":
+            self.parquet = self.files.enter_context(parquet_writer(self.files.enter_context(whole(path)), self.schema))
+        else:
+            self.stream = self.files.enter_context(text_file(path))
+            if shop.format == "csv":
+                csv.writer(self.stream).writerow(self.header)
+
+    def __enter__(self) -> FeedPart:
+        return self
+
+    def __exit__(self, *error: Any) -> bool | None:
+        """Write what is left; then the part is whole, and takes its name."""
+        if error[0] is None:
+            for row in self.late:
+                if isinstance(row, str) and self.stream:
+                    self.stream.write(row)
+                elif isinstance(row, dict):
+                    self._write(row)
+            self._flush()
+        return self.files.__exit__(*error)
 
     @property
     def header(self) -> list[str]:
         return [name for names in self.shop.columns.values() for name in names.split(",") if name]
 
+    @property
+    def schema(self) -> Any:
+        import pyarrow as pa
+
+        types = {name: pa.binary() if name == self.shop.columns["image"] else pa.string() for name in self.header}
+        return pa.schema(list(types.items()))
+
     def add(self, product: Product, picture: bytes | None, fault: str = "") -> None:
-        """Append a product. `fault`: see demo.broken."""
+        """Append a product. `fault`: see demo_products.broken."""
         value: str | bytes | None = None
         if picture is not None:
             if fault == "truncated_picture":
@@ -67,23 +115,12 @@ class FeedFile:
                 again[self.shop.columns["id"]] = None
             self.late.append(self._malformed(again) if fault == "malformed_row" else again)
 
-    def close(self) -> None:
-        """Write what is left; then the feed is whole."""
-        for row in self.late:
-            if isinstance(row, str) and self.stream:
-                self.stream.write(row)
-            elif isinstance(row, dict):
-                self._write(row)
-        self._flush()
-        for open_file in (self.stream, self.zip, self.parquet):
-            if open_file is not None:
-                open_file.close()
-
     def _store(self, name: str, picture: bytes) -> None:
         if self.zip is not None:
             self.zip.writestr(zipfile.ZipInfo(name, EPOCH), picture)
         else:
-            (self.folder / "images" / name).write_bytes(picture)
+            with whole(self.folder / "images" / name) as temporary:
+                temporary.write_bytes(picture)
 
     def _row(self, product: Product, picture: str | bytes | None) -> dict[str, Any]:
         """{column: value}; an absent value is None."""
@@ -123,17 +160,17 @@ class FeedFile:
         return json.dumps(nested(row), ensure_ascii=False)[:-20] + "\n"
 
     def _flush(self) -> None:
-        if not self.rows:
-            return
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        if self.rows:
+            import pyarrow as pa
 
-        types = {name: pa.binary() if name == self.shop.columns["image"] else pa.string() for name in self.header}
-        table = pa.Table.from_pylist(self.rows, schema=pa.schema(list(types.items())))
-        if self.parquet is None:
-            self.parquet = pq.ParquetWriter(self.folder / "products.parquet", table.schema, compression="zstd")
-        self.parquet.write_table(table)
-        self.rows.clear()
+            self.parquet.write_table(pa.Table.from_pylist(self.rows, schema=self.schema))
+            self.rows.clear()
+
+
+def parquet_writer(path: Path, schema: Any) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetWriter(path, schema, compression="zstd")
 
 
 def nested(row: dict[str, Any]) -> dict[str, Any]:
@@ -154,7 +191,8 @@ def nested(row: dict[str, Any]) -> dict[str, Any]:
 
 CONFIG_START = "# The demo:"
 CONFIG = """\
-# The demo: {count} made-up shops, drawn by `catray demo-catalog` (seed {seed}). From here:
+# The demo: {count} made-up shops, drawn by `catray demo-catalog` (seed {seed}, shift
+# {shift:g}: 0 is all shops alike, 2 is far apart). From here:
 #   catray ingest --config {config}
 # then embed, train, evaluate, predict, recategorize, serve, each with the same --config.
 variables:
@@ -187,11 +225,12 @@ LABELS = """\
 """
 
 
-def config_text(out: Path, sellers: Sequence[Shop], seed: int, node: str, labels: bool) -> str:
+def config_text(out: Path, sellers: Sequence[Shop], seed: int, shift: float, node: str, labels: bool) -> str:
     """config.yaml for the catalog in `out`, the path being written as given."""
     return CONFIG.format(
         count=len(sellers),
         seed=seed,
+        shift=shift,
         config=out / "config.yaml",
         root=json.dumps(str(out), ensure_ascii=False),
         labels=LABELS if labels else "",
@@ -202,9 +241,9 @@ def config_text(out: Path, sellers: Sequence[Shop], seed: int, node: str, labels
 
 def _feed(shop: Shop) -> str:
     columns = shop.columns
-    lines = [f"{shop.name}:  # {shop.voice.language}", f"  files: ${{data_root}}/{shop.name}/products.{shop.format}"]
+    lines = [f"{shop.name}:  # {shop.voice.language}", f"  files: ${{data_root}}/{shop.name}/products-*.{shop.format}"]
     if shop.pictures != "bytes":
-        place = "images.zip" if shop.pictures == "zip" else "images"
+        place = "images-*.zip" if shop.pictures == "zip" else "images"
         lines.append(f"  images: ${{data_root}}/{shop.name}/{place}")
     lines.append("  fields:")
     for setting, name in (("product_id", "id"), ("title", "title"), ("description", "description"), ("image", "image")):

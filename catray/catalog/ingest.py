@@ -28,9 +28,9 @@ import pyarrow.parquet as pq
 from catray import schema
 from catray.artifact import config_hash, write_manifest
 from catray.catalog import duplicates
-from catray.catalog.images import conform, image_store
+from catray.catalog.images import conform, from_base64, image_store
 from catray.catalog.labels import read_labels
-from catray.catalog.mapping import check_columns, lookup, render, render_path
+from catray.catalog.mapping import PLACEHOLDER, as_text, check_columns, lookup, render, render_path
 from catray.catalog.readers import Chunk, RawRow, feed_files, file_format, read, sample_columns, scan
 from catray.cluster import quiet_data, user_errors
 from catray.config import CatalogConfig, Config, Feed
@@ -104,9 +104,9 @@ def _chunks(catalog: CatalogConfig) -> list[Chunk]:
         files = feed_files(name, feed)
         for file in files:
             format = file_format(name, feed, file)
-            found = list(scan(name, file, format, catalog.shard_size))
+            found = list(scan(name, file, format, catalog.shard_size, feed))
             if found:
-                check_columns(name, feed, file, sample_columns(file, format))
+                check_columns(name, feed, file, sample_columns(file, format, feed=feed))
             chunks += found
         if len(chunks) == before:
             raise CatrayError(f"feed {name}: {', '.join(files)} has no rows")
@@ -142,6 +142,7 @@ def stage_chunk(
     products: list[dict[str, Any]] = []
     rejects: list[dict[str, Any]] = []
     unknown: Counter[str] = Counter()
+    pictures: list[bytes | str | ValueError | None] = []
     lines, titles, hashes = [], [], []
     rows_in = 0
     for row in read(chunk):
@@ -150,7 +151,7 @@ def stage_chunk(
         if reason:
             rejects.append(_reject(chunk, row, product.get("key"), reason))
             continue
-        product["image"], product["image_error"], picture_hash = _picture(feed, row, catalog)
+        pictures.append(_picture(feed, row, catalog))
         path = labels.get((product["platform"], product["product_id"])) or render_path(feed.fields.path, row.values)
         if path and taxonomy.get(path) is None:
             unknown[format_path(path)] += 1
@@ -159,6 +160,8 @@ def stage_chunk(
         products.append(product)
         lines.append(row.line)
         titles.append(duplicates.title_token(product["title"]))
+    for product, picture in zip(products, _downloaded(pictures, catalog), strict=True):
+        product["image"], product["image_error"], picture_hash = _conformed(picture, catalog)
         hashes.append(f"i:{picture_hash}" if picture_hash else None)
     staged = [field for field in schema.CATALOG if field.name not in ("group", "split")]
     _write(pa.Table.from_pylist(products, schema=pa.schema(staged)), Path(staging) / f"{number:05d}.parquet")
@@ -196,27 +199,57 @@ def _product(name: str, feed: Feed, row: RawRow) -> tuple[dict[str, Any], str | 
     return product, None
 
 
-def _picture(feed: Feed, row: RawRow, catalog: CatalogConfig) -> tuple[bytes | None, str | None, str | None]:
-    """(bytes, error, perceptual hash): a broken picture never rejects the product, which becomes text-only."""
+def _picture(feed: Feed, row: RawRow, catalog: CatalogConfig) -> bytes | str | ValueError | None:
+    """The row's picture: its bytes, its URL, why there is none although the row names one, or None."""
     template = feed.fields.image
     if not template:
-        return None, None, None
+        return None
     try:
         if feed.images:
             name = render(template, row.values, strict=True)
-            if not name:
-                return None, None, None
-            data = image_store(feed.images).read(name, catalog.images)
+            return image_store(feed.images).read(name, catalog.images) if name else None
+        column = PLACEHOLDER.fullmatch(template)
+        value = lookup(row.values, column[1]) if column else render(template, row.values, strict=True)
+        if isinstance(value, list):  # several pictures: the first is the product's
+            value = next(iter(value), None)
+        if isinstance(value, bytes):
+            return value or None
+        text = value.strip() if isinstance(value, str) else as_text(value)  # a URL's `&copy=` is no entity
+        if not text or text.startswith(("http://", "https://")):
+            return text or None
+        return from_base64(text, catalog.images)
+    except ValueError as error:
+        return error
+
+
+def _downloaded(
+    pictures: list[bytes | str | ValueError | None], catalog: CatalogConfig
+) -> Iterator[bytes | ValueError | None]:
+    """The pictures, those that are URLs fetched all at once."""
+    urls = [picture for picture in pictures if isinstance(picture, str)]
+    answers: Iterator[bytes | str] = iter(())
+    if urls:
+        from catray.catalog.fetch import fetch_many
+
+        answers = iter(fetch_many(urls, catalog.downloads))
+    for picture in pictures:
+        if isinstance(picture, str):
+            answer = next(answers)
+            yield ValueError(answer) if isinstance(answer, str) else answer
         else:
-            value = lookup(row.values, template.strip("{}"))
-            if value is None or value == "":
-                return None, None, None
-            if not isinstance(value, bytes):
-                raise ValueError(
-                    f"{template} holds {type(value).__name__}, not bytes: name the pictures' folder or zip in `images`"
-                )
-            data = value
-        data, picture_hash = conform(data, catalog.images)
+            yield picture
+
+
+def _conformed(
+    picture: bytes | ValueError | None, catalog: CatalogConfig
+) -> tuple[bytes | None, str | None, str | None]:
+    """(bytes, error, perceptual hash): a broken picture never rejects the product, which becomes text-only."""
+    if picture is None:
+        return None, None, None
+    try:
+        if isinstance(picture, ValueError):
+            raise picture
+        data, picture_hash = conform(picture, catalog.images)
     except ValueError as error:
         return None, str(error), None
     return data, None, picture_hash

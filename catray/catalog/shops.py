@@ -1,18 +1,15 @@
-"""The demo's shops: how each writes, photographs, sorts, and what its feed looks like.
+"""The demo's eight shops: how each writes, photographs, sorts, and what its feed looks like.
 
-Eight are described by hand. A ninth and later one is one of the eight, changed: another name, language, grammar, mix
-and studio.
+What others there are, and how far apart they all lie: platforms.py.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from catray.catalog.assortment import data
-from catray.catalog.drawing import Color, Style
-from catray.catalog.wording import LANGUAGES, Voice
+from catray.catalog.drawing import Style
+from catray.catalog.wording import Voice
 
 
 @dataclass(frozen=True)
@@ -30,13 +27,14 @@ class Shop:
     prefix: str  # of the ids
     tree: str = "full"  # wording.shelf
     separator: str = ">"  # of the native category; "" where it is a list
-    mix: Mapping[str, float] = field(default_factory=dict)  # weights of the top-level nodes
+    mix: Mapping[str, float] = field(default_factory=dict)  # weights of top-level nodes and of leaves
     no_title: float = 0.01  # shares of the products
     no_description: float = 0.15
     no_picture: float = 0.02
+    wrong: float = 0.015  # of the labels
+    brands: tuple[str, ...] = ()  # the shop's own
+    brand_share: float = 0.0  # of its products
 
-
-WHITE: Color = (254, 254, 254)
 
 SHOPS = (
     Shop(
@@ -63,6 +61,7 @@ SHOPS = (
         style=Style(),
         share=1.5,
         prefix="NF-",
+        wrong=0.008,
         tree="gendered",
     ),
     Shop(
@@ -91,6 +90,7 @@ SHOPS = (
         ),
         share=1.5,
         prefix="",
+        wrong=0.01,
         separator="",
     ),
     Shop(
@@ -117,6 +117,7 @@ SHOPS = (
         style=Style(top=(244, 236, 224), bottom=(228, 215, 194), flip=1.0, noise=2.5, tint=(1.0, 0.985, 0.95)),
         share=1.2,
         prefix="AL",
+        wrong=0.006,
         mix={"Clothing": 1.4, "Bags": 1.2},
         no_description=0.3,
     ),
@@ -141,6 +142,7 @@ SHOPS = (
         style=Style(top=(222, 234, 240), bottom=(240, 244, 246), margin=0.12, tilt=4.0, flip=0.5, quality=75),
         share=1.0,
         prefix="RV",
+        wrong=0.02,
         separator="/",
         no_title=0.02,
     ),
@@ -164,6 +166,7 @@ SHOPS = (
         ),
         share=1.0,
         prefix="BP.",
+        wrong=0.012,
         tree="coarse",
         mix={"Shoes": 1.5, "Bags": 1.5, "Clothing": 0.8},
     ),
@@ -187,6 +190,7 @@ SHOPS = (
         style=Style(size=(144, 112), top=(206, 206, 208), bottom=(236, 236, 234), margin=0.03, flip=1.0, shadow=0.4),
         share=1.0,
         prefix="7",
+        wrong=0.014,
         tree="flat",
         mix={"Shoes": 2.6, "Clothing": 0.7, "Bags": 0.6},
     ),
@@ -206,6 +210,7 @@ SHOPS = (
         ),
         share=0.8,
         prefix="SB",
+        wrong=0.03,
         tree="coarse",
         separator="|",
         no_title=0.03,
@@ -241,57 +246,10 @@ SHOPS = (
         ),
         share=0.8,
         prefix="",
+        wrong=0.035,
         tree="flat",
         no_title=0.03,
         no_description=0.25,
         no_picture=0.05,
     ),
 )
-
-
-def shops(platforms: int, seed: int) -> list[Shop]:
-    """The first `platforms` shops. A shop doesn't depend on how many there are."""
-    return [SHOPS[n] if n < len(SHOPS) else _another(n, seed) for n in range(platforms)]
-
-
-def _another(number: int, seed: int) -> Shop:
-    rng = random.Random(f"{seed}/shop/{number}")
-    base, other = SHOPS[number % len(SHOPS)], rng.choice(SHOPS)
-    ground = rng.choice(SHOPS).style
-    shade = rng.randint(-18, 8)
-    style = replace(
-        base.style,
-        top=_shade(ground.top, shade),
-        bottom=_shade(ground.bottom, shade),
-        margin=rng.uniform(0.02, 0.15),
-        tilt=rng.uniform(0.5, 7.0),
-        flip=rng.choice((0.0, 0.5, 1.0)),
-        noise=rng.uniform(1.0, 6.0),
-        quality=rng.randint(65, 92),
-    )
-    voice = replace(
-        base.voice,
-        language=LANGUAGES[(number + number // len(SHOPS)) % len(LANGUAGES)],
-        titles=other.voice.titles,
-        case=rng.choice(("as is", "title", "upper", "lower")),
-        typos=rng.uniform(0.0, 0.08),
-        ascii=rng.random() < 0.3,
-    )
-    syllables = rng.sample(data("vocabulary")["syllables"], 3)
-    return replace(
-        base,
-        name=f"{''.join(syllables)}_{number}",
-        prefix=f"{''.join(syllables)[:2].upper()}",
-        style=style,
-        voice=voice,
-        tree=rng.choice(("full", "gendered", "flat", "coarse")),
-        share=rng.uniform(0.4, 1.6),
-        mix={top: rng.uniform(0.5, 2.0) for top in data("vocabulary")["brands"]},
-        no_description=rng.uniform(0.05, 0.5),
-        no_picture=rng.uniform(0.0, 0.07),
-    )
-
-
-def _shade(color: Color, amount: int) -> Color:
-    red, green, blue = (min(255, max(0, value + amount)) for value in color)
-    return red, green, blue

@@ -10,7 +10,8 @@ from __future__ import annotations
 import random
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from catray.catalog.assortment import SEPARATOR, Item, data
 
@@ -36,13 +37,15 @@ class Voice:
     case: str = "as is"  # as is | title | upper | lower
     typos: float = 0.01  # share of the titles with a slip of the finger
     ascii: bool = False  # no accents, no umlauts
+    pets: Mapping[str, str] = field(default_factory=dict)  # leaf -> the shop's own word for it
+    pet_share: float = 0.0  # of the nouns
 
 
 def title(item: Item, voice: Voice, rng: random.Random) -> str:
     vocabulary, language = data("vocabulary"), voice.language
     dice = rng.random()
     if dice < TITLE_TELLS:
-        word = noun(item, language, rng)
+        word = own_noun(item, voice, rng)
     else:
         word = hint(item, language, rng) if dice < TITLE_TELLS + TITLE_HINTS else ""
     words = {
@@ -70,7 +73,7 @@ def description(item: Item, voice: Voice, rng: random.Random) -> str:
         "model": item.model,
         "color": vocabulary["colors"][item.color][language],
         "season": rng.choice(vocabulary["seasons"][language]),
-        "noun": noun(item, language, rng) if tells else hint(item, language, rng),
+        "noun": own_noun(item, voice, rng) if tells else hint(item, language, rng),
     }
     opener = SLOT.sub(lambda m: words[m.group(1)], rng.choice(vocabulary["openers"][language]))
     material = vocabulary["materials"][item.material][language]
@@ -113,6 +116,13 @@ def noun(item: Item, language: str, rng: random.Random) -> str:
     return rng.choices(words, [3, 2, 1, 1][: len(words)])[0]
 
 
+def own_noun(item: Item, voice: Voice, rng: random.Random) -> str:
+    """One of the words for the leaf, or the shop's own, which nobody else would understand."""
+    if voice.pets and rng.random() < voice.pet_share:
+        return voice.pets[SEPARATOR.join(item.path)]
+    return noun(item, voice.language, rng)
+
+
 def hint(item: Item, language: str, rng: random.Random) -> str:
     """A word for one of the groups that the leaf lies in."""
     level = rng.randint(1, len(item.path) - 1)
@@ -132,7 +142,7 @@ def fill(grammar: str, words: dict[str, str]) -> str:
         slot = SLOT.search(piece)
         if slot is None or words[slot.group(1)]:
             pieces.append(SLOT.sub(lambda m: words[m.group(1)], piece))
-    text = " ".join(pieces).replace(" ,", ",").strip(" ,-–·")
+    text = " ".join(pieces).replace(" ,", ",").strip(" ,-–·/")
     return text[:1].upper() + text[1:]
 
 

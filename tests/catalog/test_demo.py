@@ -17,10 +17,11 @@ import pytest
 from PIL import Image
 
 from catray.catalog.assortment import leaves
-from catray.catalog.demo import NODE, Product, broken, draw_product, write_demo
+from catray.catalog.demo import NODE, write_demo
+from catray.catalog.demo_products import Product, broken, draw_product
 from catray.catalog.duplicates import title_token
 from catray.catalog.images import conform
-from catray.catalog.shops import shops
+from catray.catalog.platforms import shops
 from catray.config import Config, ImageLimits, load_config
 from catray.errors import CatrayError
 from catray.evaluation.baseline import tfidf_svm

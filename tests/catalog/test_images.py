@@ -1,14 +1,23 @@
 from __future__ import annotations
 
+import base64
+import contextlib
+import gzip
 import io
+import os
+import random
+import struct
+import tarfile
+import urllib.parse
+import warnings
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms, PngImagePlugin, features
 
-from catray.catalog.images import ImageStore, conform
+from catray.catalog.images import Gunzip, ImageStore, conform, from_base64
 from catray.config import ImageLimits
 from catray.errors import CatrayError
 
@@ -48,16 +57,144 @@ def test_others_are_encoded_once() -> None:
         assert image.format == "JPEG" and image.mode == "RGB" and image.size == (40, 30)
 
 
-def test_exif_turns() -> None:
+def decoded(data: bytes) -> np.ndarray:
+    """The pixels that a later stage sees."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of metadata
+        image = Image.open(io.BytesIO(data))
+        assert image.format in ("JPEG", "PNG", "WEBP", "MPO") and image.mode in ("RGB", "L")
+        return np.asarray(image, dtype=np.int16)
+
+
+def corner(mode: str = "RGB") -> Image.Image:
+    """Blue, with the upper left quarter red: shows how it is turned."""
+    image = Image.new("RGB", (64, 32), (0, 0, 255))
+    image.paste((255, 0, 0), (0, 0, 32, 16))
+    return image.convert(mode)
+
+
+def is_color(pixel: np.ndarray, *color: int) -> bool:
+    return bool((abs(pixel - np.array(color)) < 40).all())
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+@pytest.mark.parametrize("orientation", range(10))  # 0 and 9 say nothing
+def test_exif_turns(format: str, orientation: int) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6
-    kept, _ = conform(encoded(picture(), "JPEG", exif=exif), LIMITS)
-    assert Image.open(io.BytesIO(kept)).size == (30, 40)
+    exif[0x0112] = orientation
+    data = encoded(corner(), format, exif=exif)
+    kept, _ = conform(data, LIMITS)
+    pixels = decoded(kept)
+    assert pixels.shape == ((64, 32, 3) if orientation in (5, 6, 7, 8) else (32, 64, 3))
+    red = {2: (4, -5), 3: (-5, -5), 4: (-5, 4), 5: (4, 4), 6: (4, -5), 7: (-5, -5), 8: (-5, 4)}.get(orientation, (4, 4))
+    for place in ((4, 4), (4, -5), (-5, 4), (-5, -5)):
+        assert is_color(pixels[place], *((255, 0, 0) if place == red else (0, 0, 255)))
+    if format in ("JPEG", "PNG", "WEBP") and orientation in (0, 1, 9):
+        assert kept == data
+
+
+def test_metadata_that_is_too_much_or_broken() -> None:
+    plain = encoded(corner(), "PNG")
+    for exif in (b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\x01" * 99, b"Exif\0\0XX", b"Exif\0\0"):
+        assert decoded(conform(encoded(corner(), "JPEG", exif=exif), LIMITS)[0]).shape == (32, 64, 3)
+    large = Image.Exif()
+    large[0x0112], large[0x010E] = 6, "x" * 200_000
+    kept, _ = conform(encoded(corner(), "PNG", exif=large), LIMITS)
+    assert decoded(kept).shape == (64, 32, 3) and len(kept) < 10_000  # turned, and its EXIF gone
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    tagged = encoded(corner(), "JPEG", icc_profile=profile)
+    assert conform(tagged, LIMITS)[0] == tagged
+    for texts in ([50_000_000], [900_000] * 8):
+        info = PngImagePlugin.PngInfo()
+        for i, size in enumerate(texts):
+            info.add_text(f"text{i}", "x" * size, zip=True)
+        with pytest.raises(ValueError, match="can't be decoded"):
+            conform(encoded(corner(), "PNG", pnginfo=info), LIMITS)
+    assert conform(plain, LIMITS)[0] == plain
+    comment = encoded(corner("P"), "GIF", comment=b"x" * 100_000)  # more than a JPEG can hold
+    assert decoded(conform(comment, LIMITS)[0]).shape == (32, 64, 3)
+
+
+def test_a_jpeg_of_endless_segments_or_scans() -> None:
+    data = encoded(picture(), progressive=True)
+    assert conform(data, LIMITS)[0] == data
+    segment = b"\xff\xe1" + struct.pack(">H", 10) + b"Exif\0\0xx"  # Pillow joins them one by one
+    with pytest.raises(ValueError, match="over 2000 segments"):
+        conform(data[:2] + segment * 300_000 + data[2:], LIMITS)
+    at = data.rindex(b"\xff\xda")
+    with pytest.raises(ValueError, match="more than 50 scans"):
+        conform(data[:at] + data[at:-2] * 60 + data[-2:], LIMITS)
+    film = data + b"\xff\xda" * 1000  # what follows the picture isn't looked at
+    assert conform(film, LIMITS)[0] == film
+
+
+def test_cmyk_with_and_without_adobes_inversion() -> None:
+    adobe = encoded(corner("CMYK"), "JPEG")
+    at = adobe.index(b"\xff\xee")
+    plain = adobe[:at] + adobe[at + 2 + int.from_bytes(adobe[at + 2 : at + 4], "big") :]
+    assert b"Adobe" in adobe and b"Adobe" not in plain
+    pixels = decoded(conform(adobe, LIMITS)[0])
+    assert is_color(pixels[4, 4], 255, 0, 0) and is_color(pixels[-5, -5], 0, 0, 255)
+    ink = encoded(Image.new("CMYK", (32, 32), (0, 255, 255, 0)), "JPEG")  # red; stored inverted
+    at = ink.index(b"\xff\xee")
+    ink = ink[:at] + ink[at + 2 + int.from_bytes(ink[at + 2 : at + 4], "big") :]
+    assert is_color(decoded(conform(ink, LIMITS)[0])[4, 4], 0, 0, 0)  # cyan and black: read as stored
+
+
+def test_sixteen_bits_and_fractions() -> None:
+    ramp = np.linspace(0, 1, 64 * 32).reshape(32, 64)
+    expected = np.repeat((ramp * 255)[:, :, None], 3, axis=2)
+    for data in (
+        encoded(Image.fromarray((ramp * 65535).astype(np.uint16)), "PNG"),
+        encoded(Image.fromarray((ramp * 65535).astype(np.uint16)), "TIFF"),
+        encoded(Image.fromarray((ramp * 65535).astype(np.int32)), "TIFF"),
+        encoded(Image.fromarray((ramp * 255).astype(np.int32)), "TIFF"),
+        encoded(Image.fromarray(ramp.astype(np.float32)), "TIFF"),
+        encoded(Image.fromarray((ramp * 255).astype(np.float32)), "TIFF"),
+    ):
+        assert abs(decoded(conform(data, LIMITS)[0]) - expected).max() < 8
+    dark = encoded(Image.fromarray((ramp * 6553).astype(np.uint16)), "PNG")
+    assert decoded(conform(dark, LIMITS)[0]).max() < 32  # not stretched
+    odd = np.full((32, 64), np.nan, dtype=np.float32)
+    odd[0, :2] = np.inf, -np.inf
+    assert decoded(conform(encoded(Image.fromarray(odd), "TIFF"), LIMITS)[0]).max() < 8
+
+
+def test_animations_give_their_first_frame() -> None:
+    frames = [Image.new("RGB", (32, 32), color) for color in ("red", "blue", "lime")]
+    for format in ("GIF", "WEBP", "PNG", "AVIF", "TIFF"):
+        data = encoded(frames[0], format, save_all=True, append_images=frames[1:])
+        kept, _ = conform(data, LIMITS)
+        image = Image.open(io.BytesIO(kept))
+        assert image.format == "JPEG" and is_color(decoded(kept)[4, 4], 255, 0, 0)
+
+
+def test_avif_is_encoded_anew_and_a_phones_mpo_is_a_jpeg() -> None:
+    assert features.check("avif") and features.check("webp")
+    kept, picture_hash = conform(encoded(picture(size=(200, 200)), "AVIF"), LIMITS)
+    assert Image.open(io.BytesIO(kept)).format == "JPEG"
+    assert _distance(picture_hash, conform(encoded(picture(size=(200, 200))), LIMITS)[1]) < 12
+    phone = encoded(corner(), "MPO", save_all=True, append_images=[picture()])
+    assert Image.open(io.BytesIO(phone)).format == "MPO"
+    assert conform(phone, LIMITS)[0] == phone and is_color(decoded(phone)[4, 4], 255, 0, 0)
+
+
+def test_only_the_formats_of_shops_are_tried() -> None:
+    for format in ("PPM", "TGA", "JPEG2000", "ICO", "PCX", "SGI", "EPS", "PDF"):
+        with pytest.raises(ValueError, match="not a picture that can be read"):
+            conform(encoded(picture(), format), LIMITS)
 
 
 def test_transparency_becomes_white() -> None:
     kept, _ = conform(encoded(Image.new("RGBA", (8, 8), (0, 0, 0, 0)), "PNG"), LIMITS)
     assert np.asarray(Image.open(io.BytesIO(kept))).min() > 250
+    for format in ("WEBP", "AVIF", "TIFF"):
+        kept, _ = conform(encoded(Image.new("RGBA", (8, 8), (0, 0, 0, 0)), format, lossless=True), LIMITS)
+        assert decoded(kept).min() > 250
+    palette = Image.new("P", (8, 8), 1)
+    palette.putpalette([0, 0, 0, 10, 20, 30])
+    for format, transparency in (("GIF", 1), ("PNG", 1), ("PNG", bytes([255, 0]))):
+        assert decoded(conform(encoded(palette, format, transparency=transparency), LIMITS)[0]).min() > 250
     keyed = encoded(Image.new("RGB", (8, 8), (9, 9, 9)), "PNG", transparency=(9, 9, 9))  # one color is transparent
     kept, _ = conform(keyed, LIMITS)
     assert np.asarray(Image.open(io.BytesIO(kept))).min() > 250
@@ -84,6 +221,16 @@ def test_limits() -> None:
     bomb = encoded(Image.new("L", (30_000, 30_000)), "PNG")
     with pytest.raises(ValueError, match=r"pixels|decode"):
         conform(bomb, LIMITS)
+
+
+def test_pillows_own_limit_on_pixels_is_a_warning_that_ours_stands_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, larger = encoded(picture()), encoded(picture(size=(80, 60)), "WEBP")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert conform(data, LIMITS)[0] == data
+    with pytest.raises(ValueError, match="far too many pixels"):
+        conform(larger, LIMITS)
 
 
 def test_the_hash_outlives_resizing_and_re_encoding_and_tells_pictures_apart() -> None:
@@ -120,3 +267,235 @@ def test_stores(tmp_path: Path) -> None:
         ImageStore(str(tmp_path / "none"))
     with pytest.raises(CatrayError, match="not a zip"):
         ImageStore(str(tmp_path / "secret"))
+
+
+def test_names_that_no_system_takes(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
+    store = ImageStore(str(tmp_path))
+    for name in ("", ".", "a" * 5000, "a/" * 5000, "nul\0", "\ud800", "loop", "pipe", "/etc/passwd", "a\\b"):
+        with pytest.raises(ValueError):
+            store.read(name, LIMITS)
+    with pytest.raises(CatrayError, match="no such folder or zip"):
+        ImageStore(str(tmp_path / "pipe"))
+
+
+def test_damaged_zips(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.jpg", bytes(range(256)) * 40)
+    good = path.read_bytes()
+    rng = random.Random(0)
+    for _ in range(200):
+        path.write_bytes(mutated(good, rng))
+        with contextlib.suppress(CatrayError, ValueError):
+            ImageStore(str(path)).read("a.jpg", LIMITS)
+
+
+def tar(path: Path, files: dict[str, bytes], mode: str = "w", **options: object) -> None:
+    with tarfile.open(path, mode, **options) as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+
+FILES = {f"images/{i}.jpg": random.Random(i).randbytes(1000 * i) for i in range(40)}
+
+
+@pytest.mark.parametrize(("name", "mode"), [("a.tar", "w"), ("a.tar.gz", "w:gz"), ("a.tgz", "w:gz")])
+@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_tars(tmp_path: Path, name: str, mode: str, format: int) -> None:
+    files = FILES | {"./dotted.jpg": b"dotted"}
+    if format != tarfile.USTAR_FORMAT:
+        files |= {"lang/" * 60 + "ä.jpg": b"long"}
+    tar(tmp_path / name, files, mode, format=format)
+    store = ImageStore(str(tmp_path / name))
+    names = list(files)
+    random.Random(1).shuffle(names)
+    for wanted in names:  # in any order
+        assert store.read(wanted, LIMITS) == files[wanted]
+    assert store.read("dotted.jpg", LIMITS) == b"dotted"
+    with pytest.raises(ValueError, match=f"no b.jpg in {name}"):
+        store.read("b.jpg", LIMITS)
+    with pytest.raises(ValueError, match="limit is 100"):
+        store.read("images/1.jpg", ImageLimits(max_bytes=100))
+
+
+def test_links_and_devices_in_a_tar_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE):
+            member = tarfile.TarInfo(kind.decode())
+            member.type, member.linkname = kind, str(tmp_path / "secret")
+            archive.addfile(member)
+        sparse = tarfile.TarInfo("sparse")
+        sparse.type = tarfile.GNUTYPE_SPARSE
+        archive.addfile(sparse)
+    store = ImageStore(str(tmp_path / "a.tar"))
+    for name in ("1", "2", "3", "5", "6", "sparse"):
+        with pytest.raises(ValueError, match="no plain file"):
+            store.read(name, LIMITS)
+
+
+def test_hostile_tars(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+
+    def header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+        member = tarfile.TarInfo(name)
+        member.size, member.type = size, kind
+        return member.tobuf(tarfile.GNU_FORMAT)
+
+    for data in (
+        header("a", -512) + bytes(2048),  # leads back to itself
+        header("a", 0) + header("b", -1024) + bytes(2048),
+        header("a", 1 << 40, tarfile.GNUTYPE_LONGNAME) + bytes(2048),
+        header("a", 1 << 40, tarfile.XHDTYPE) + bytes(2048),
+        header("a", -512, tarfile.XHDTYPE) + bytes(2048),
+        header("a", 512, tarfile.XHDTYPE) + b"9" * 512 + bytes(1024),
+        header("a", 10_000_000) + bytes(2048),  # cut short
+    ):
+        path.write_bytes(data)
+        with pytest.raises((CatrayError, ValueError), match=r"not a zip or tar|damaged|no|cut short"):
+            ImageStore(str(path)).read("a", LIMITS)
+    for suffix, mode in (("tar", "w"), ("tgz", "w:gz")):
+        tar(tmp_path / f"b.{suffix}", {"a.jpg": b"a" * 3000, "b.jpg": b"b" * 3000}, mode)
+        good = (tmp_path / f"b.{suffix}").read_bytes()
+        rng = random.Random(0)
+        for _ in range(200):
+            path.write_bytes(mutated(good, rng))
+            with contextlib.suppress(CatrayError, ValueError):
+                ImageStore(str(path)).read("b.jpg", LIMITS)
+
+
+@pytest.mark.parametrize("step", [1, 1000, 300_000, 10**9])
+def test_a_gzip_file_is_read_at_any_offset(tmp_path: Path, step: int) -> None:
+    rng = random.Random(0)
+    data = b"".join(rng.choice([rng.randbytes(1000), bytes(50_000), b"text" * 9000]) for _ in range(200))
+    third = len(data) // 3
+    members = [data[:third], b"", data[third : 2 * third], data[2 * third :]]
+    path = tmp_path / "a.gz"
+    path.write_bytes(b"".join(map(gzip.compress, members)) + bytes(100))  # padded, as tapes are
+    file = Gunzip(path, step)
+    for _ in range(100):
+        offset, size = rng.randrange(len(data)), rng.randrange(50_000)
+        assert file.seek(offset) == offset and file.read(size) == data[offset : offset + size]
+    file.seek(0)
+    assert file.read(len(data) + 1) == data and file.read(1) == b"" and len(file.states) <= Gunzip.STATES
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(EOFError):
+        Gunzip(path, step).seek(len(data))
+
+
+def test_a_gzip_bomb(tmp_path: Path) -> None:
+    tar(tmp_path / "a.tgz", {"a.jpg": bytes(3_000_000)}, "w:gz")
+    file = Gunzip(tmp_path / "a.tgz")
+    assert file.most > 1_000_000_000
+    file.most = 2_000_000
+    with pytest.raises(OSError, match="unpacks to more"):
+        file.seek(2_500_000)
+
+
+def test_many_archives_by_a_pattern(tmp_path: Path) -> None:
+    for i in range(3):
+        with zipfile.ZipFile(tmp_path / f"images-{i}.zip", "w") as archive:
+            archive.writestr(f"{i}.jpg", f"{i}")
+            archive.writestr("all.jpg", f"{i}")
+    tar(tmp_path / "images-3.tar", {"3.jpg": b"3"})
+    store = ImageStore(str(tmp_path / "images-*"))
+    assert [store.read(f"{i}.jpg", LIMITS) for i in range(4)] == [b"0", b"1", b"2", b"3"]
+    assert store.read("all.jpg", LIMITS) == b"0"  # the first by name
+    with pytest.raises(ValueError, match=r"no 4.jpg in images-\*"):
+        store.read("4.jpg", LIMITS)
+    with pytest.raises(CatrayError, match="pattern"):
+        ImageStore(str(tmp_path / "pictures-*.zip"))
+    (tmp_path / "[odd]").mkdir()  # a name, not a pattern
+    (tmp_path / "[odd]" / "a.jpg").write_bytes(b"a")
+    assert ImageStore(str(tmp_path / "[odd]")).read("a.jpg", LIMITS) == b"a"
+
+
+def test_base64() -> None:
+    data = random.Random(0).randbytes(1001)
+    text = base64.b64encode(data).decode()
+    for good in (
+        text,
+        text.rstrip("="),
+        base64.urlsafe_b64encode(data).decode(),
+        base64.encodebytes(data).decode(),
+        f" data:image/png;base64,{text}\n",
+        f"DATA:image/png;charset=x;BASE64,{urllib.parse.quote(text)}",
+        f"data:image/png,{urllib.parse.quote(data)}",
+    ):
+        assert from_base64(good, LIMITS) == data
+        assert from_base64(good, ImageLimits(max_bytes=1001)) == data
+        with pytest.raises(ValueError, match="limit is 1,000"):
+            from_base64(good, ImageLimits(max_bytes=1000))
+    for bad in ("a", "#", "data:image/png;base64", f"data:;base64,{text}#", "äöü=", "\ud800", "a" * 10**7):
+        with pytest.raises(ValueError):
+            from_base64(bad, ImageLimits(max_bytes=1_000_000))
+    assert from_base64("", LIMITS) == b""
+
+
+# --- damage ----------------------------------------------------------------------------------------------------------
+
+
+def mutated(data: bytes, rng: random.Random) -> bytes:
+    """Some bytes or bits changed, or a part missing, doubled or cut off; mostly near the begin, where headers are."""
+    changed = bytearray(data)
+    kind = rng.random()
+    for _ in range(rng.choice([1, 1, 2, 5, 20])):
+        at = rng.randrange(min(len(data), rng.choice([64, 600, len(data)])))
+        if kind < 0.4:
+            changed[at] = rng.choice([0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)])
+        else:
+            changed[at] ^= 1 << rng.randrange(8)
+    if kind > 0.7:
+        a, b = sorted(rng.randrange(len(data) + 1) for _ in range(2))
+        changed = rng.choice([changed[:a], changed[:a] + changed[b:], changed[:b] + changed[a:]])
+    return bytes(changed)
+
+
+def originals(format: str) -> list[bytes]:
+    image, exif = picture(), Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "a description"
+    frames = {"save_all": True, "append_images": [picture(seed=1), picture(seed=2)]}
+    more: dict[str, list[bytes]] = {
+        "JPEG": [encoded(image, progressive=True), encoded(picture("CMYK")), encoded(image, "MPO", **frames)],
+        "PNG": [
+            encoded(picture("P"), "PNG", transparency=3),
+            encoded(picture("I").convert("I;16"), "PNG"),
+            encoded(image, "PNG", **frames),
+        ],
+        "WEBP": [encoded(image, "WEBP", lossless=True), encoded(picture("RGBA"), "WEBP", **frames)],
+        "GIF": [encoded(picture("P"), "GIF", comment=b"comment", transparency=3, **frames)],
+        "AVIF": [encoded(image, "AVIF", **frames), encoded(picture("RGBA"), "AVIF")],
+        "TIFF": [encoded(image, "TIFF", compression=c) for c in ("tiff_lzw", "tiff_deflate", "jpeg", "packbits")],
+        "BMP": [encoded(picture("P"), "BMP")],
+    }
+    plain = encoded(image, format) if format in ("GIF", "BMP") else encoded(image, format, exif=exif)
+    return [plain, *more[format]]
+
+
+def fuzz(format: str, cases: int, seed: int) -> None:
+    rng, good = random.Random(seed), originals(format)
+    for data in good:
+        conform(data, LIMITS)
+    for _ in range(cases):
+        data = mutated(rng.choice(good), rng)
+        try:
+            kept, _ = conform(data, ImageLimits(max_pixels=1_000_000))
+        except ValueError as error:
+            assert str(error)
+        else:
+            decoded(kept)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP"])
+def test_damaged_pictures_raise_nothing_but_value_errors(format: str) -> None:
+    fuzz(format, 100, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "BMP"])
+def test_thousands_of_damaged_pictures(format: str) -> None:
+    fuzz(format, 1500, seed=1)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import functools
+import http.server
 import io
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +126,43 @@ def test_the_same_feeds_give_the_same_catalog(ray_session: None, shop: dict[str,
     first = ingest(Config.model_validate(shop))
     second = ingest(Config.model_validate(shop))
     assert first["files"] == second["files"]
+
+
+def test_pictures_from_urls_and_base64(ray_session: None, tmp_path: Path) -> None:
+    (tmp_path / "taxonomy.txt").write_text("Bags\n")
+    served = tmp_path / "served"
+    served.mkdir()
+    (served / "1.jpg").write_bytes(jpeg(1))
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(served))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        rows = [
+            {"id": "url", "picture": f"{address}/1.jpg"},
+            {"id": "urls", "picture": [f"{address}/1.jpg", f"{address}/2.jpg"]},
+            {"id": "lost", "picture": f"{address}/2.jpg"},
+            {"id": "base64", "picture": base64.b64encode(jpeg(2)).decode()},
+            {"id": "junk", "picture": "no picture at all"},
+            {"id": "none", "picture": None},
+        ]
+        (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        fields = {"product_id": "{id}", "title": "bag {id}", "image": "{picture}"}
+        feed = {"files": str(tmp_path / "a.jsonl"), "fields": fields}
+        settings: dict[str, Any] = {"workspace": str(tmp_path / "ws"), "taxonomy": str(tmp_path / "taxonomy.txt")}
+        found = {}
+        for private in (True, False):
+            downloads = {"allow_private": private, "retries": 0}
+            config = Config.model_validate({**settings, "catalog": {"feeds": {"a": feed}, "downloads": downloads}})
+            assert ingest(config)["products"] == 6
+            table = ds.dataset(sorted(config.folder("catalog").glob("products-*.parquet"))).to_table()
+            found[private] = {row["product_id"]: row for row in table.to_pylist()}
+        server.shutdown()
+    assert {i for i, row in found[True].items() if row["image"]} == {"url", "urls", "base64"}
+    assert "404" in found[True]["lost"]["image_error"] and found[True]["junk"]["image_error"]
+    assert found[True]["none"]["image_error"] is None
+    # a feed must not make us ask this machine, or its network, for anything
+    assert {i for i, row in found[False].items() if row["image"]} == {"base64"}
+    assert found[False]["url"]["image_error"].startswith(("not a public address", "port not allowed"))
 
 
 def test_labels_file_wins_over_the_column(ray_session: None, shop: dict[str, Any], tmp_path: Path) -> None:
