@@ -10,8 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catray.catalog import dialect as module
-from catray.catalog.dialect import DamagedError, Dialect, Lines, blocks, canonical, detect, patterns
+from catray.catalog import lines as lines_module
+from catray.catalog import streams
+from catray.catalog.detection import canonical, detect
+from catray.catalog.dialect import Dialect, patterns
+from catray.catalog.lines import Lines
+from catray.catalog.streams import DamagedError, blocks
 
 
 def detected(folder: Path, data: bytes, **known: str) -> Dialect:
@@ -105,8 +109,8 @@ def iter_then_fail(pieces: list[bytes]) -> object:
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
 def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str) -> None:
-    monkeypatch.setattr(module, "FREE", 1 << 20)
-    monkeypatch.setattr(module, "MAX_RATIO", 20)
+    monkeypatch.setattr(streams, "FREE", 1 << 20)
+    monkeypatch.setattr(streams, "MAX_RATIO", 20)
     file = tmp_path / "bomb"
     data = b"\0" * (200 << 20)
     file.write_bytes(zlib.compress(data, wbits=31) if compression == "gzip" else zst(data))
@@ -127,7 +131,7 @@ def test_lines_are_the_same_in_any_blocks(cuts: list[bytes], tail: bytes) -> Non
 
 
 def test_a_line_that_is_too_long_has_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_LINE", 20)
+    monkeypatch.setattr(lines_module, "MAX_LINE", 20)
     pieces = [b"a\nb" + b"x" * 30, b"y" * 30, b"\r", b"\nc\n", b"z" * 50]
     lines = list(Lines(pieces, offset=1))
     assert [size for _, size, _ in lines] == [2, 63, 2, 50]

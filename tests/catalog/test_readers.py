@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from catray.catalog import dialect, readers
+from catray.catalog import json_documents, lines, xml_documents
 from catray.catalog.readers import feed_files, file_format, read, read_table, sample_columns, scan
 from catray.config import Feed, Fields
 from catray.errors import CatrayError
@@ -302,7 +302,7 @@ def test_xml_values(tmp_path: Path) -> None:
 
 
 def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (readers, dialect):
+    for module in (lines, json_documents, xml_documents):
         monkeypatch.setattr(module, "MAX_LINE", 100_000)
     for name in ("a.csv", "a.jsonl"):
         format, write = WRITERS[name]
