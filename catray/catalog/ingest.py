@@ -28,11 +28,12 @@ import pyarrow.parquet as pq
 from catray import schema
 from catray.artifact import config_hash, write_manifest
 from catray.catalog import duplicates
-from catray.catalog.images import conform, from_base64, image_store
+from catray.catalog.images import conform, from_base64
 from catray.catalog.labels import read_labels
 from catray.catalog.mapping import PLACEHOLDER, as_text, check_columns, lookup, render, render_path
 from catray.catalog.readers import feed_files, file_format, read, sample_columns, scan
 from catray.catalog.rows import Chunk, RawRow
+from catray.catalog.stores import image_store
 from catray.cluster import quiet_data, user_errors
 from catray.config import CatalogConfig, Config, Feed
 from catray.errors import CatrayError

@@ -15,10 +15,10 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
-from catray.catalog.images import image_store
 from catray.catalog.mapping import render
 from catray.catalog.profile import IMAGE_FILE, Column, Table
 from catray.catalog.proposal import Guess
+from catray.catalog.stores import image_store
 
 FOLDER = re.compile(
     r"(?i)(?:images?|img|imgs|media|medien|pictures?|pics|photos?|bilder|fotos?|imagen(?:es)?|immagini)"

@@ -20,8 +20,10 @@ from pydantic import ValidationError
 from yarl import URL
 
 from catray import __version__
-from catray.catalog import fetch
-from catray.catalog.fetch import Cache, Downloads, check_url, fetch_many, is_public
+from catray.catalog import addresses
+from catray.catalog.addresses import check_url, is_public
+from catray.catalog.fetch import Cache, fetch_many
+from catray.config import Downloads
 from catray.errors import CatrayError
 
 HERE = Downloads(allow_private=True, backoff_s=0.01, timeout_s=20)
@@ -320,7 +322,7 @@ STRANGER = Downloads(retries=0, timeout_s=20)
     ],
 )
 def test_addresses_inside_are_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    monkeypatch.setattr(fetch, "PORTS", {shop.port})
+    monkeypatch.setattr(addresses, "PORTS", {shop.port})
     shop.serves("/", b"secret")
     answer = get(f"http://{host}:{shop.port}/", STRANGER)
     if host not in ("LOCALHOST.", "localhost.localdomain"):  # not everywhere a name
@@ -382,8 +384,8 @@ def dns(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, port)) for a in address.split()]
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
-    monkeypatch.setattr(fetch, "is_public", lambda address: address == "127.0.0.1" or real(address))
-    monkeypatch.setattr(fetch, "PORTS", {shop.port})
+    monkeypatch.setattr(addresses, "is_public", lambda address: address == "127.0.0.1" or real(address))
+    monkeypatch.setattr(addresses, "PORTS", {shop.port})
     return names
 
 
@@ -430,7 +432,7 @@ def test_the_socket_is_checked_whatever_was_resolved(
         answer = {"hostname": host, "host": "127.0.0.2", "port": port, "family": socket.AF_INET, "proto": 6, "flags": 0}
         return [answer]
 
-    monkeypatch.setattr(fetch.Resolver, "resolve", resolve)
+    monkeypatch.setattr(addresses.Resolver, "resolve", resolve)
     assert get(shop.url("/", "shop.example"), STRANGER) == "not a public address: 127.0.0.2"
 
 

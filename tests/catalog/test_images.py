@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin, features
 
-from catray.catalog.images import Gunzip, ImageStore, conform, from_base64
+from catray.catalog.images import conform, from_base64
+from catray.catalog.stores import Gunzip, ImageStore
 from catray.config import ImageLimits
 from catray.errors import CatrayError
 
