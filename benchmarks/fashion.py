@@ -92,6 +92,12 @@ def measure(overrides: list[str], quick: bool) -> list[Figure]:
         for row in rows.values():
             must_win = row["name"] == found["headline"] and not quick
             figure(f"{row['label']}, {label}", row[score], svm[score] if must_win else None)
+    low, high = rows[found["headline"]]["intervals"]["leaf_macro_f1"]
+    figure("cascade, leaf macro-F1, 95 % interval, from", low)
+    figure("cascade, leaf macro-F1, 95 % interval, to", high)
+    figure("cascade over TF-IDF + linear SVM, hF", found["gain"]["hF"])
+    figure("the same, 95 % interval by group, from", found["gain"]["low"], None if quick else 0.0)
+    figure("the same, 95 % interval by group, to", found["gain"]["high"])
     figure("answered by the text head alone, share", found["cascade"]["text_share"])
     figure("calibration error of the cascade (ECE)", found["confidence"][found["headline"]]["ece"])
     if not quick:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 from collections.abc import Iterator
 
@@ -49,13 +50,11 @@ def canonical(encoding: str) -> str:
 
 def _head(pieces: Iterator[bytes]) -> bytes:
     found = b""
-    try:
+    with contextlib.suppress(DamagedError):  # what came before the damage will do; `read` tells of it
         for piece in pieces:
             found += piece
             if len(found) >= SAMPLE:
                 break
-    except DamagedError:
-        pass
     return found[:SAMPLE]
 
 

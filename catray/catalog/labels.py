@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from catray.catalog.mapping import PLACEHOLDER, render, render_path
-from catray.catalog.readers import read, sample_columns, scan
+from catray.catalog.readers import read, read_table, sample_columns, scan
+from catray.catalog.rows import Chunk
 from catray.config import Labels, SplitColumn
 from catray.errors import CatrayError, nearest
 
@@ -23,15 +27,24 @@ def read_labels(labels: Labels) -> dict[tuple[str, str], tuple[str, ...]]:
             )
     paths: dict[tuple[str, str], tuple[str, ...]] = {}
     for chunk in chunks:
-        for row in read(chunk):
-            if row.error:
-                raise CatrayError(f"{labels.file}: line {row.line}: {row.error}")
-            if any(row.values[column] not in values for column, values in labels.where.items()):
+        for values in _rows(chunk):
+            if any(values[column] not in wanted for column, wanted in labels.where.items()):
                 continue
-            path = render_path(labels.path, row.values)
+            path = render_path(labels.path, values)
             if path:
-                paths[render(labels.platform, row.values), render(labels.product_id, row.values)] = tuple(path)
+                paths[render(labels.platform, values), render(labels.product_id, values)] = tuple(path)
     return paths
+
+
+def _rows(chunk: Chunk) -> Iterator[dict[str, Any]]:
+    table = read_table(chunk)
+    if table is not None:
+        yield from table.to_pylist()
+        return
+    for row in read(chunk):  # exact about what is wrong, at a fourth of the speed
+        if row.error:
+            raise CatrayError(f"{chunk.file}: line {row.line}: {row.error}")
+        yield row.values
 
 
 def _names(*templates: str) -> list[str]:

@@ -18,6 +18,9 @@ def test_read_labels(tmp_path: Path) -> None:
         read_labels(Labels(file=str(tmp_path / "none.csv")))
     with pytest.raises(CatrayError, match=r"no column 'matc'.*Did you mean 'match'"):
         read_labels(Labels(file=str(file), where={"matc": ["direct"]}))
+    file.write_text("platform,id,path\ns,1,A > B\ns,2,A,too many\n")
+    with pytest.raises(CatrayError, match=r"labels.csv: line 3: 4 fields"):
+        read_labels(Labels(file=str(file)))
 
 
 def test_the_real_labels_are_read_whole(shared_data: Path) -> None:
