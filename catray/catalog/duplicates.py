@@ -1,6 +1,7 @@
 """Near-duplicate groups: products that share a normalized title or a perceptual image hash, transitively.
 
-The split is drawn by group, so that no product of the test split has a near twin in training.
+The split is drawn by group, so that such twins are never on both sides of it. The hash must be the same to the bit: a
+picture saved again at a much lower quality is missed, unless the title tells.
 """
 
 from __future__ import annotations

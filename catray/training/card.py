@@ -40,8 +40,8 @@ def model_card(
         "|---|---|---|---|",
         *(f"| {s} | {r['labelled']:,} | {r['leaf']:,} | {r['leaves']:,} |" for s, r in rows.items()),
         "",
-        f"The catalog holds {catalog.get('products', 0):,} products. Near-duplicates share a split, so that none of a "
-        "test product's twins was trained on.",
+        f"The catalog holds {catalog.get('products', 0):,} products. Products with a title of the same "
+        "words, or a picture of the same perceptual hash, share a split.",
         "",
         "## Inputs",
         "",
